@@ -1,0 +1,43 @@
+# make demo and make test are all a newcomer needs: both set up .venv first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OLDEST := tensorflow==2.20.0 keras==3.13.0 pandas==2.2.2 "numpy<2.1"
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test test-oldest lint format clean
+
+demo: $(VENV)/.demo
+	rm -rf saved_models/reviews
+	$(BIN)/keras-seq train sentiment --out saved_models/reviews
+	$(BIN)/keras-seq predict saved_models/reviews "A quiet, funny film." "Not worth the price, and never once funny."
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/backend tests/cells tests/layers
+
+test-oldest:
+	$(MAKE) test VENV=.venv-oldest PINS='$(OLDEST)'
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# A stamp a set of extras; installed anew when setup.cfg changes.
+$(VENV)/.demo: setup.cfg pyproject.toml
+	$(PYTHON) -c "import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f'keras_seq needs Python 3.11 to 3.13, {sys.executable} is {v[0]}.{v[1]}: call make with PYTHON=python3.12, say')"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[cli]" $(PINS)
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --editable ".[dev]" $(PINS)
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-oldest build *.egg-info .pytest_cache .ruff_cache

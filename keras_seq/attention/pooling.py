@@ -1,0 +1,92 @@
+"""Attention pooling (Yang et al., 2016, "Hierarchical Attention Networks", eq. 5 to 7).
+
+    u[t] = tanh(x[t] W + b)
+    a    = softmax over the kept t of  u[t] v
+    y    = sum over t of a[t] x[t]
+
+Weights: `kernel` W `(D, H)`, `bias` b `(H,)`, `context` v `(H, 1)`.
+"""
+
+import keras
+from keras import ops
+
+
+def masked_softmax(scores, keep=None):
+    """Softmax over the last axis, over the entries where `keep`; all zeros where no entry is kept."""
+    if keep is None:
+        return ops.softmax(scores, axis=-1)
+    lowest = ops.cast(-1e30 if keras.backend.standardize_dtype(scores.dtype) != "float16" else -6e4, scores.dtype)
+    weights = ops.softmax(ops.where(keep, scores, lowest), axis=-1)
+    return ops.where(keep, weights, ops.zeros_like(weights))
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class AttentionPooling(keras.layers.Layer):
+    """One vector for a sequence: the mean of its steps, weighted by a learned score of each.
+
+    Args:
+        units: size `H` in which steps are scored; None for the size of the input.
+        return_weights: whether to return the weights beside the vector.
+        kernel_initializer, bias_initializer: how `W` and `v`, and `b` start.
+
+    Call arguments:
+        sequences: `(B, T, D)`.
+        mask: booleans `(B, T)`; masked steps get weight zero. By default the mask that came with `sequences`.
+
+    Returns:
+        `(B, D)`, or with `return_weights` a tuple of it and the weights `(B, T)`. A row without any kept step gives
+        zeros.
+
+    Example:
+
+    >>> AttentionPooling(4)(np.ones((2, 7, 5))).shape
+    TensorShape([2, 5])
+    """
+
+    def __init__(
+        self,
+        units=None,
+        return_weights=False,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if units is not None and (not isinstance(units, int) or units <= 0):
+            raise ValueError(f"Argument `units` must be a positive integer or None, got {units!r}.")
+        self.units = units
+        self.return_weights = return_weights
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.supports_masking = True
+
+    def build(self, sequences_shape):
+        features = sequences_shape[-1]
+        units = self.units or features
+        self.kernel = self.add_weight(shape=(features, units), name="kernel", initializer=self.kernel_initializer)
+        self.bias = self.add_weight(shape=(units,), name="bias", initializer=self.bias_initializer)
+        self.context = self.add_weight(shape=(units, 1), name="context", initializer=self.kernel_initializer)
+        self.built = True
+
+    def call(self, sequences, mask=None):
+        u = ops.tanh(ops.matmul(sequences, self.kernel) + self.bias)
+        scores = ops.squeeze(ops.matmul(u, self.context), -1)  # (B, T)
+        a = masked_softmax(scores, None if mask is None else ops.cast(mask, "bool"))
+        y = ops.einsum("bt,btd->bd", a, sequences)
+        return (y, a) if self.return_weights else y
+
+    def compute_mask(self, _, mask=None):
+        return [None, None] if self.return_weights else None
+
+    def compute_output_shape(self, sequences_shape):
+        batch, length, features = sequences_shape
+        return ((batch, features), (batch, length)) if self.return_weights else (batch, features)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "return_weights": self.return_weights,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+        }

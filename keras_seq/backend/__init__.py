@@ -1,0 +1,19 @@
+"""The loop over time, for the backend that Keras runs on.
+
+`loop.py` holds what is the same everywhere; `tensorflow.py` and `jax.py` hold the two primitives that it stands on:
+`scan` and `spec_of`. This is the only code of the package that is written twice.
+"""
+
+import keras
+
+if keras.backend.backend() == "tensorflow":
+    from keras_seq.backend import tensorflow as native
+elif keras.backend.backend() == "jax":
+    from keras_seq.backend import jax as native
+else:
+    raise ImportError(
+        f"keras_seq runs on the Keras backends 'tensorflow' and 'jax', got {keras.backend.backend()!r}. "
+        "Set the environment variable KERAS_BACKEND to one of them before importing keras."
+    )
+
+__all__ = ["native"]

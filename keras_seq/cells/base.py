@@ -1,0 +1,224 @@
+"""What all cells share: the three parts of a step, dropout, and the constructor as configuration."""
+
+import inspect
+
+import keras
+from keras import ops, tree
+
+from keras_seq import compat
+
+_SERIALIZERS = {
+    "activation": keras.activations.serialize,
+    "initializer": keras.initializers.serialize,
+    "regularizer": keras.regularizers.serialize,
+    "constraint": keras.constraints.serialize,
+}
+
+
+def argument_names(cell_class):
+    """Names of the arguments of a cell's constructor (`name`, `dtype` … belong to Keras)."""
+    return [p.name for p in _full_signature(cell_class).parameters.values() if p.kind is not p.VAR_KEYWORD]
+
+
+def _full_signature(cell_class):
+    """The signature of a constructor whose `**kwargs` go to the classes above: theirs follow, as keywords."""
+    classes = cell_class.__mro__[: cell_class.__mro__.index(Cell) + 1]
+    constructors = [vars(cls)["__init__"] for cls in classes if "__init__" in vars(cls)]
+    parameters = {}
+    for constructor in constructors:
+        inherited = bool(parameters)
+        *own, rest = list(inspect.signature(constructor).parameters.values())[1:]
+        for p in own:
+            parameters.setdefault(p.name, p.replace(kind=p.KEYWORD_ONLY) if inherited else p)
+    return inspect.Signature([*parameters.values(), rest])
+
+
+class Cell(compat.DropoutRNNCell, keras.layers.Layer):
+    """A recurrence, one step of it: the base of the cells of this package.
+
+    A subclass sets `state_size` and `output_size` and writes three methods; `call` is made of them:
+
+    - `project(inputs)`: all that depends on the input alone, for one step `(B, D)` or a whole sequence `(B, T, D)`;
+    - `prepare(states, training)`: what stays the same over a sequence (dropout masks, weights in the compute dtype);
+    - `step(projected, states, constants)`: the rest, `(output, new_states)`.
+
+    `call(x, s)` equals `step(project(x), s, prepare(s))`. Weights are kept out of Keras's autocasting and cast by
+    `cast`, so that a cell with a dtype policy of its own keeps it inside a layer with another.
+
+    Args:
+        dropout: share of the inputs dropped, one mask `(B, D)` for all steps of a sequence.
+        recurrent_dropout: share of the recurrent state dropped where it enters the product with the recurrent
+            kernel, one mask `(B, H)` for all steps and all gates (Gal and Ghahramani, 2016, arXiv 1512.05287).
+        seed: seed of both.
+    """
+
+    def __init__(self, *, dropout=0.0, recurrent_dropout=0.0, seed=None, **kwargs):
+        implementation = kwargs.pop("implementation", 2)  # taken as keras.layers takes it; changes no result here
+        super().__init__(**kwargs)
+        for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
+            if not 0 <= rate < 1:
+                raise ValueError(f"Argument `{name}` must be at least 0 and below 1, got {rate!r}.")
+        if implementation not in (0, 1, 2):
+            raise ValueError(f"Argument `implementation` must be 0, 1 or 2, got {implementation!r}.")
+        self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self._held_masks = {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = _full_signature(cls)
+
+    def call(self, inputs, states, training=False):
+        nested = tree.is_nested(states)
+        states = states if nested else [states]
+        projected = self.project(self.drop_inputs(inputs, training))
+        output, new_states = self.step(projected, states, self.prepare(states, training))
+        return output, new_states if nested else new_states[0]
+
+    def get_initial_state(self, batch_size=None):
+        """Zeros, one tensor `(B, size)` for each entry of `state_size`, in a list."""
+        sizes = self.state_size if isinstance(self.state_size, (list, tuple)) else [self.state_size]
+        return [ops.zeros((batch_size, size), self.compute_dtype) for size in sizes]
+
+    def cast(self, weight):
+        """A weight in the dtype that this cell computes in (None stays None)."""
+        return None if weight is None else ops.cast(weight, self.compute_dtype)
+
+    def drop_inputs(self, inputs, training):
+        """Inputs `(B, D)` or `(B, T, D)` under one dropout mask for all steps, when training."""
+        mask = self.input_mask((ops.shape(inputs)[0], inputs.shape[-1]), inputs.dtype, training)
+        return dropped(inputs, mask if mask is None or len(inputs.shape) == 2 else ops.expand_dims(mask, 1))
+
+    def input_mask(self, shape, dtype, training):
+        """The mask of input dropout, of shape `(B, D)`, or None where there is none."""
+        if not training or not self.dropout:
+            return None
+        if "inputs" in self._held_masks:
+            return self._held_masks["inputs"]
+        return self._draw_mask(self.dropout, shape, dtype)
+
+    def recurrent_mask(self, state, training):
+        """The mask of recurrent dropout for a state `(B, H)`, or None where there is none."""
+        if not training or not self.recurrent_dropout:
+            return None
+        if "state" in self._held_masks:
+            return self._held_masks["state"]
+        return self._draw_mask(self.recurrent_dropout, ops.shape(state), state.dtype)
+
+    def _draw_mask(self, rate, shape, dtype):
+        return keras.random.dropout(ops.ones(shape, dtype), rate, seed=self.seed_generator)
+
+    # `keras.layers.RNN` calls these four around its own loop, so that there, too, all steps share one mask.
+    # `layers.RNN` of this package draws masks in `prepare` and holds none.
+
+    def get_dropout_mask(self, step_input):
+        if self.dropout:
+            self._held_masks["inputs"] = self._draw_mask(self.dropout, ops.shape(step_input), step_input.dtype)
+        return self._held_masks.get("inputs")
+
+    def get_recurrent_dropout_mask(self, step_input):
+        if self.recurrent_dropout:
+            shape = ops.shape(step_input)
+            self._held_masks["state"] = self._draw_mask(self.recurrent_dropout, shape, step_input.dtype)
+        return self._held_masks.get("state")
+
+    def reset_dropout_mask(self):
+        self._held_masks.pop("inputs", None)
+
+    def reset_recurrent_dropout_mask(self):
+        self._held_masks.pop("state", None)
+
+    def get_config(self):
+        """The arguments of the constructor, each under its own name."""
+        return {**super().get_config(), **{name: self._serialized(name) for name in argument_names(type(self))}}
+
+    def _serialized(self, name):
+        value = getattr(self, name)
+        serialize = _SERIALIZERS.get(name.rsplit("_", 1)[-1])
+        return serialize(value) if serialize and value is not None else value
+
+
+class KernelCell(Cell):
+    """A cell with a kernel `(D, G*H)`, a recurrent kernel `(H, G*H)` and a bias, for `G` gates of `H` units.
+
+    The arguments are those of the cells of `keras.layers`; subclasses say what the weights mean.
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(dropout=dropout, recurrent_dropout=recurrent_dropout, seed=seed, **kwargs)
+        if isinstance(units, bool) or not isinstance(units, int) or units <= 0:
+            raise ValueError(f"Argument `units` must be a positive integer, got {units!r}.")
+        self.units = units
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = keras.regularizers.get(recurrent_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.recurrent_constraint = keras.constraints.get(recurrent_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
+        self.state_size = units
+        self.output_size = units
+
+    def build(self, input_shape):
+        width = self.gates * self.units
+        self.kernel = self._add("kernel", (input_shape[-1], width))
+        self.recurrent_kernel = self._add("recurrent_kernel", (self.units, width), group="recurrent")
+        self.bias = self._add("bias", self.bias_shape(), self.bias_start()) if self.use_bias else None
+        self.built = True
+
+    def bias_shape(self):
+        return (self.gates * self.units,)
+
+    def bias_start(self):
+        return self.bias_initializer
+
+    def _add(self, name, shape, initializer=None, group=None):
+        group = group or name
+        return self.add_weight(
+            shape=shape,
+            name=name,
+            initializer=initializer or getattr(self, f"{group}_initializer"),
+            regularizer=getattr(self, f"{group}_regularizer"),
+            constraint=getattr(self, f"{group}_constraint"),
+            autocast=False,
+        )
+
+    def project(self, inputs):
+        """`x W + b`, the columns of all gates side by side."""
+        projected = ops.matmul(inputs, self.cast(self.kernel))
+        return projected if self.bias is None else projected + self.cast(self.bias)
+
+    def prepare(self, states, training=False):
+        """`(U, mask)`: the recurrent kernel, and the mask of recurrent dropout `(B, H)` or None."""
+        return self.cast(self.recurrent_kernel), self.recurrent_mask(states[0], training)
+
+
+def dropped(tensor, mask):
+    """A tensor under its dropout mask, if there is one."""
+    return tensor if mask is None else tensor * mask

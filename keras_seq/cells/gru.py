@@ -1,0 +1,131 @@
+"""Gated recurrent unit (Cho et al., 2014, arXiv 1406.1078), in its two forms.
+
+    z = sigmoid(x W_z + h U_z)                    how much of h is kept
+    r = sigmoid(x W_r + h U_r)                    the reset
+    n = tanh(x W_n + (r h) U_n)                   reset_after=False: the reset comes before the product
+    n = tanh(x W_n + r (h U_n + b'_n))            reset_after=True: after it, with a second bias b' (z and r get
+                                                  theirs too); the form that cuDNN and PyTorch compute
+    h = z h + (1 - z) n
+
+Weights: `kernel` W `(D, 3H)`, `recurrent_kernel` U `(H, 3H)`, columns z, r, n (Keras calls n "h"); `bias` is `(3H,)`,
+or `(2, 3H)` with `reset_after` (row 0 beside W, row 1 beside U), as in `keras.layers.GRUCell`. In Cho et al. (eq. 7)
+`z` keeps the old state, as here; in others it weighs the candidate: the same gate, read the other way.
+"""
+
+import keras
+from keras import ops
+
+from keras_seq.cells.base import KernelCell, dropped
+
+
+def gru_step(
+    projected,
+    h,
+    h_in,
+    recurrent_kernel,
+    recurrent_bias=None,
+    reset_after=True,
+    activation=ops.tanh,
+    recurrent_activation=ops.sigmoid,
+):
+    """`h` after one step.
+
+    `projected` = x W + b is `(B, 3H)`; `h` before the step and `h_in`, which enters the products, are `(B, H)`.
+    """
+    units = h.shape[-1]
+    x_zr, x_n = projected[:, : 2 * units], projected[:, 2 * units :]
+    if reset_after:
+        product = ops.matmul(h_in, recurrent_kernel)
+        if recurrent_bias is not None:
+            product = product + recurrent_bias
+        z, r = ops.split(recurrent_activation(x_zr + product[:, : 2 * units]), 2, axis=-1)
+        n = activation(x_n + r * product[:, 2 * units :])
+    else:
+        z_r = recurrent_activation(x_zr + ops.matmul(h_in, recurrent_kernel[:, : 2 * units]))
+        z, r = ops.split(z_r, 2, axis=-1)
+        n = activation(x_n + ops.matmul(r * h_in, recurrent_kernel[:, 2 * units :]))
+    return z * h + (1 - z) * n
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class GRUCell(KernelCell):
+    """One step of a GRU: gates `z, r`, candidate `n`, `h = z h + (1 - z) n`.
+
+    Drop-in for `keras.layers.GRUCell`: same arguments, weights (columns z, r, n) and results. It runs in
+    `ks.layers.RNN`, and in `keras.layers.RNN` and `keras.layers.Bidirectional` too.
+
+    Args:
+        units: size `H` of output and state.
+        activation: of the candidate, default `tanh`.
+        recurrent_activation: of the gates, default `sigmoid`.
+        reset_after: whether the reset comes after the product with the recurrent kernel (then there are two rows of
+            biases) or before it.
+        use_bias, kernel_initializer …, dropout, recurrent_dropout, seed: as in `SimpleRNNCell`.
+
+    Call arguments:
+        inputs: `(B, D)`.
+        states: a list with `h` `(B, H)`.
+        training: whether dropout acts.
+
+    Returns:
+        `(h, [h])`.
+
+    Example:
+
+    >>> cell = GRUCell(3, reset_after=False)
+    >>> output, states = cell(np.ones((2, 5)), cell.get_initial_state(2))
+    >>> output.shape
+    TensorShape([2, 3])
+    """
+
+    gates = 3
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        *,
+        reset_after=True,
+        **kwargs,
+    ):
+        super().__init__(
+            units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, **kwargs
+        )
+        self.recurrent_activation = keras.activations.get(recurrent_activation)
+        self.reset_after = reset_after
+
+    def bias_shape(self):
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    def project(self, inputs):
+        """`x W + b`, the columns of z, r and n side by side."""
+        projected = ops.matmul(inputs, self.cast(self.kernel))
+        if self.bias is None:
+            return projected
+        bias = self.cast(self.bias)
+        return projected + (bias[0] if self.reset_after else bias)
+
+    def prepare(self, states, training=False):
+        """`(U, b', mask)`: recurrent kernel, its bias or None, and the mask of recurrent dropout or None."""
+        recurrent_kernel, mask = super().prepare(states, training)
+        second_row = self.cast(self.bias)[1] if self.use_bias and self.reset_after else None
+        return recurrent_kernel, second_row, mask
+
+    def step(self, projected, states, constants):
+        recurrent_kernel, recurrent_bias, mask = constants
+        h = gru_step(
+            projected,
+            states[0],
+            dropped(states[0], mask),
+            recurrent_kernel,
+            recurrent_bias,
+            self.reset_after,
+            self.activation,
+            self.recurrent_activation,
+        )
+        return h, [h]

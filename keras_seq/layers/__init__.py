@@ -1,0 +1,23 @@
+"""All layers and cells, under the names a Keras user expects."""
+
+from keras_seq.attention.pooling import AttentionPooling
+from keras_seq.cells import GRUCell, LSTMCell, SimpleRNNCell
+from keras_seq.layers.bidirectional import Bidirectional
+from keras_seq.layers.pooling import SequencePooling
+from keras_seq.layers.recurrent import GRU, LSTM, SimpleRNN
+from keras_seq.layers.rnn import RNN
+from keras_seq.layers.stacked import StackedRNNCells
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "AttentionPooling",
+    "Bidirectional",
+    "GRUCell",
+    "LSTMCell",
+    "SequencePooling",
+    "SimpleRNN",
+    "SimpleRNNCell",
+    "StackedRNNCells",
+]

@@ -1,0 +1,70 @@
+"""Layers that are one cell run over time, behind the signature of the Keras layer whose place they take."""
+
+import inspect
+
+import keras
+
+from keras_seq.cells.base import argument_names
+from keras_seq.layers.rnn import RNN
+
+
+def drop_in(cell_class, like):
+    """A base class: `RNN(cell_class(...))` with the constructor of the Keras layer `like`, as it is installed.
+
+    Arguments that the cell's constructor has go to the cell, the rest to `RNN`. Each argument of the cell can be
+    read off the layer. `use_cudnn` is accepted; True raises, because this package runs no cuDNN kernel.
+
+    Args:
+        cell_class: a class of cells.
+        like: a class of layers.
+
+    Returns:
+        A class to derive the layer from, which gives it its name and docstring.
+    """
+    signature = inspect.signature(like.__init__)
+    of_cell = argument_names(cell_class)
+
+    class DropIn(RNN):
+        def __init__(self, *args, **kwargs):
+            given = signature.bind(self, *args, **kwargs).arguments
+            given.pop("self")
+            given.update(given.pop("kwargs", {}))
+            self.use_cudnn = _checked_cudnn(given.pop("use_cudnn", "auto"))
+            cell = {name: given.pop(name) for name in [*of_cell, "implementation"] if name in given}
+            shared = {name: given[name] for name in ("dtype", "trainable") if name in given}
+            super().__init__(cell_class(**cell, **shared, name=f"{_snake(type(self).__name__)}_cell"), **given)
+            self.input_spec = keras.layers.InputSpec(ndim=3)
+
+        def get_config(self):
+            config = super().get_config()
+            config.pop("cell")
+            of_the_cell = self.cell.get_config()
+            config.update({name: of_the_cell[name] for name in of_cell})
+            config["activity_regularizer"] = keras.regularizers.serialize(self.activity_regularizer)
+            if "use_cudnn" in signature.parameters:
+                config["use_cudnn"] = self.use_cudnn
+            return config
+
+        @classmethod
+        def from_config(cls, config):
+            return cls(**config)
+
+    DropIn.__init__.__signature__ = signature
+    for name in of_cell:
+        setattr(DropIn, name, property(lambda self, name=name: getattr(self.cell, name)))
+    return DropIn
+
+
+def _checked_cudnn(use_cudnn):
+    if use_cudnn is True:
+        raise ValueError(
+            "Argument `use_cudnn` must be 'auto' or False, got True: keras_seq has no cuDNN kernel. "
+            "Leave it at 'auto', or use the layer of keras.layers."
+        )
+    if use_cudnn not in ("auto", False):
+        raise ValueError(f"Argument `use_cudnn` must be 'auto', True or False, got {use_cudnn!r}.")
+    return use_cudnn
+
+
+def _snake(name):
+    return {"SimpleRNN": "simple_rnn"}.get(name, name.lower())

@@ -1,0 +1,61 @@
+"""From outputs of all steps to one vector, by a fixed rule."""
+
+import keras
+from keras import ops
+
+_MODES = ("last", "mean", "max")
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class SequencePooling(keras.layers.Layer):
+    """One vector for a sequence: its last kept step, or the mean or maximum over its kept steps.
+
+    Args:
+        mode: `"last"`, `"mean"` or `"max"`.
+
+    Call arguments:
+        sequences: `(B, T, D)`.
+        mask: booleans `(B, T)`, false where a step does not count; by default the mask that came with `sequences`.
+
+    Returns:
+        `(B, D)`. A row without any kept step gives zeros.
+
+    Example:
+
+    >>> x = np.array([[[1.0], [5.0], [3.0]]])
+    >>> SequencePooling("max")(x, mask=np.array([[True, False, True]])).numpy().tolist()
+    [[3.0]]
+    """
+
+    def __init__(self, mode="last", **kwargs):
+        super().__init__(**kwargs)
+        if mode not in _MODES:
+            raise ValueError(f"Argument `mode` must be one of {_MODES}, got {mode!r}.")
+        self.mode = mode
+        self.supports_masking = True
+
+    def call(self, sequences, mask=None):
+        keep = ops.ones(ops.shape(sequences)[:2], "bool") if mask is None else ops.cast(mask, "bool")
+        if self.mode == "max":
+            lowest = ops.where(ops.expand_dims(keep, -1), sequences, -float("inf"))
+            kept = ops.any(keep, axis=1, keepdims=True)
+            return ops.where(kept, ops.max(lowest, axis=1, initial=-float("inf")), ops.zeros_like(sequences[:, 0]))
+        return ops.einsum("bt,btd->bd", ops.cast(self._weights(keep), sequences.dtype), sequences)
+
+    def _weights(self, keep):
+        """How much each step counts, `(B, T)`."""
+        kept = ops.cast(keep, "float32")
+        if self.mode == "mean":
+            return kept / ops.maximum(ops.sum(kept, axis=1, keepdims=True), 1.0)
+        # The last kept step is the one at which the count of kept steps reaches its total.
+        count = ops.cumsum(kept, axis=1)
+        return kept * ops.cast(count == count[:, -1:], "float32")
+
+    def compute_mask(self, _, mask=None):
+        return None
+
+    def compute_output_shape(self, sequences_shape):
+        return (sequences_shape[0], sequences_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode}

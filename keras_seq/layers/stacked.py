@@ -1,0 +1,127 @@
+"""Cells on top of each other, and cells that are not ours, on the seam that the loop runs."""
+
+import inspect
+
+import keras
+from keras import ops, tree
+
+from keras_seq.cells.base import Cell, dropped
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class StackedRNNCells(keras.layers.StackedRNNCells):
+    """Cells on top of each other, as one cell: each reads the output of the one below.
+
+    Drop-in for `keras.layers.StackedRNNCells`. Its states are a list with the states of each cell; each cell drops
+    its inputs under one mask per sequence.
+
+    Args:
+        cells: cells, the lowest first.
+
+    Example:
+
+    >>> stack = StackedRNNCells([LSTMCell(4), GRUCell(3)])
+    >>> output, states = stack(np.ones((2, 5)), stack.get_initial_state(2))
+    >>> output.shape, len(states)
+    (TensorShape([2, 3]), 2)
+    """
+
+    def build(self, input_shape):
+        features = input_shape[-1]
+        self._features = []
+        for cell in self.cells:
+            self._features.append(features)
+            if isinstance(cell, keras.layers.Layer) and not cell.built:
+                cell.build((input_shape[0], features))
+                cell.built = True
+            features = output_size(cell)
+        self.built = True
+
+    def call(self, inputs, states, training=False):
+        new_states = []
+        for cell, state in zip(self.cells, states, strict=True):
+            inputs, new = call_cell(cell, inputs, state, training)
+            new_states.append(new)
+        return inputs, new_states
+
+    def drop_inputs(self, inputs, training):
+        return self._on_seam()[0].drop_inputs(inputs, training)
+
+    def project(self, inputs):
+        return self._on_seam()[0].project(inputs)
+
+    def prepare(self, states, training=False):
+        """For each cell the mask of its inputs (the lowest gets them dropped already) and its own constants."""
+        constants = []
+        batch = ops.shape(tree.flatten(states)[0])[0]
+        for cell, features, state in zip(self._on_seam(), self._features, states, strict=True):
+            mask = cell.input_mask((batch, features), cell.compute_dtype, training) if constants else None
+            constants.append((mask, cell.prepare(state, training)))
+        return constants
+
+    def step(self, projected, states, constants):
+        output, new_states = None, []
+        for cell, state, (mask, prepared) in zip(self._on_seam(), states, constants, strict=True):
+            if output is not None:
+                projected = cell.project(dropped(ops.cast(output, cell.compute_dtype), mask))
+            output, new = cell.step(projected, state, prepared)
+            new_states.append(new)
+        return output, new_states
+
+    def _on_seam(self):
+        return [on_seam(cell, features) for cell, features in zip(self.cells, self._features, strict=True)]
+
+
+class ForeignCell:
+    """A cell with Keras's contract alone, on the seam of ours: all of it is `step`."""
+
+    def __init__(self, cell, features):
+        self.cell = cell
+        self.features = features
+        self.compute_dtype = getattr(cell, "compute_dtype", None) or keras.config.floatx()
+
+    def input_mask(self, shape, dtype, training):
+        return None
+
+    def drop_inputs(self, inputs, training):
+        return inputs
+
+    def project(self, inputs):
+        return inputs
+
+    def prepare(self, states, training=False):
+        """Draws the dropout masks of Keras's cells, which keep them until `release`: a draw in the loop would be
+        another one at each step."""
+        if hasattr(self.cell, "get_dropout_mask"):
+            state = tree.flatten(states)[0]
+            self.cell.get_dropout_mask(ops.zeros((ops.shape(state)[0], self.features), self.compute_dtype))
+            self.cell.get_recurrent_dropout_mask(state)
+        return training
+
+    def step(self, projected, states, constants):
+        return call_cell(self.cell, projected, states, training=constants)
+
+
+def on_seam(cell, features):
+    """The cell itself if it has `project`, `prepare` and `step`, else what gives it them."""
+    return cell if isinstance(cell, (Cell, StackedRNNCells)) else ForeignCell(cell, features)
+
+
+def release(cell):
+    """Make Keras's cells forget the dropout masks of this sequence."""
+    for one in getattr(cell, "cells", [cell]):
+        if not isinstance(one, Cell) and hasattr(one, "reset_dropout_mask"):
+            one.reset_dropout_mask()
+            one.reset_recurrent_dropout_mask()
+
+
+def call_cell(cell, inputs, states, training):
+    """`cell(inputs, states)`, told whether it trains if it asks."""
+    asks = "training" in inspect.signature(cell.call).parameters
+    return (cell if callable(cell) else cell.call)(inputs, states, **({"training": training} if asks else {}))
+
+
+def output_size(cell):
+    """The size of a cell's output: what it says, else that of its first state (Keras's convention)."""
+    size = getattr(cell, "output_size", None)
+    return size if size is not None else tree.flatten(cell.state_size)[0]
