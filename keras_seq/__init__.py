@@ -1,5 +1,16 @@
 """Sequence layers for Keras 3: recurrent cells and layers, text models, and exports that run without this package."""
 
-from keras_seq import layers
+import importlib
 
-__all__ = ["layers"]
+from keras_seq import callbacks, layers, models, schedules
+
+_LAZY = ("data", "saving")  # these import TensorFlow and pandas
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        return importlib.import_module(f"keras_seq.{name}")
+    raise AttributeError(f"module 'keras_seq' has no attribute {name!r}")
+
+
+__all__ = ["callbacks", "data", "layers", "models", "saving", "schedules"]

@@ -10,6 +10,8 @@ Weights: `kernel` W `(D, H)`, `bias` b `(H,)`, `context` v `(H, 1)`.
 import keras
 from keras import ops
 
+from keras_seq.cells.base import positive_integer
+
 
 def masked_softmax(scores, keep=None):
     """Softmax over the last axis, over the entries where `keep`; all zeros where no entry is kept."""
@@ -52,9 +54,7 @@ class AttentionPooling(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if units is not None and (not isinstance(units, int) or units <= 0):
-            raise ValueError(f"Argument `units` must be a positive integer or None, got {units!r}.")
-        self.units = units
+        self.units = None if units is None else positive_integer("units", units)
         self.return_weights = return_weights
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)

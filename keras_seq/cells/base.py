@@ -1,6 +1,7 @@
 """What all cells share: the three parts of a step, dropout, and the constructor as configuration."""
 
 import inspect
+import operator
 
 import keras
 from keras import ops, tree
@@ -87,7 +88,8 @@ class Cell(compat.DropoutRNNCell, keras.layers.Layer):
         return None if weight is None else ops.cast(weight, self.compute_dtype)
 
     def drop_inputs(self, inputs, training):
-        """Inputs `(B, D)` or `(B, T, D)` under one dropout mask for all steps, when training."""
+        """Inputs `(B, D)` or `(B, T, D)` in the compute dtype, when training under one dropout mask for all steps."""
+        inputs = ops.cast(inputs, self.compute_dtype)
         mask = self.input_mask((ops.shape(inputs)[0], inputs.shape[-1]), inputs.dtype, training)
         return dropped(inputs, mask if mask is None or len(inputs.shape) == 2 else ops.expand_dims(mask, 1))
 
@@ -168,9 +170,7 @@ class KernelCell(Cell):
         **kwargs,
     ):
         super().__init__(dropout=dropout, recurrent_dropout=recurrent_dropout, seed=seed, **kwargs)
-        if isinstance(units, bool) or not isinstance(units, int) or units <= 0:
-            raise ValueError(f"Argument `units` must be a positive integer, got {units!r}.")
-        self.units = units
+        self.units = positive_integer("units", units)
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -182,8 +182,8 @@ class KernelCell(Cell):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.recurrent_constraint = keras.constraints.get(recurrent_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
-        self.state_size = units
-        self.output_size = units
+        self.state_size = self.units
+        self.output_size = self.units
 
     def build(self, input_shape):
         width = self.gates * self.units
@@ -217,6 +217,13 @@ class KernelCell(Cell):
     def prepare(self, states, training=False):
         """`(U, mask)`: the recurrent kernel, and the mask of recurrent dropout `(B, H)` or None."""
         return self.cast(self.recurrent_kernel), self.recurrent_mask(states[0], training)
+
+
+def positive_integer(name, value):
+    """An integer of any kind (NumPy's too) as an `int`."""
+    if not isinstance(value, bool) and hasattr(value, "__index__") and operator.index(value) > 0:
+        return operator.index(value)
+    raise ValueError(f"Argument `{name}` must be a positive integer, got {value!r}.")
 
 
 def dropped(tensor, mask):

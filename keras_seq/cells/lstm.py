@@ -73,7 +73,7 @@ class LSTMCell(KernelCell):
         )
         self.recurrent_activation = keras.activations.get(recurrent_activation)
         self.unit_forget_bias = unit_forget_bias
-        self.state_size = [units, units]
+        self.state_size = [self.units, self.units]
 
     def bias_start(self):
         if not self.unit_forget_bias:

@@ -7,6 +7,7 @@ from keras_seq.layers.pooling import SequencePooling
 from keras_seq.layers.recurrent import GRU, LSTM, SimpleRNN
 from keras_seq.layers.rnn import RNN
 from keras_seq.layers.stacked import StackedRNNCells
+from keras_seq.layers.vectorizer import TextVectorizer
 
 __all__ = [
     "GRU",
@@ -20,4 +21,5 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "StackedRNNCells",
+    "TextVectorizer",
 ]

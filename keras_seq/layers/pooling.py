@@ -37,19 +37,21 @@ class SequencePooling(keras.layers.Layer):
     def call(self, sequences, mask=None):
         keep = ops.ones(ops.shape(sequences)[:2], "bool") if mask is None else ops.cast(mask, "bool")
         if self.mode == "max":
-            lowest = ops.where(ops.expand_dims(keep, -1), sequences, -float("inf"))
-            kept = ops.any(keep, axis=1, keepdims=True)
-            return ops.where(kept, ops.max(lowest, axis=1, initial=-float("inf")), ops.zeros_like(sequences[:, 0]))
-        return ops.einsum("bt,btd->bd", ops.cast(self._weights(keep), sequences.dtype), sequences)
+            kept_steps = ops.where(ops.expand_dims(keep, -1), sequences, -float("inf"))
+            highest = ops.max(kept_steps, axis=1, initial=-float("inf"))
+            return ops.where(ops.any(keep, axis=1, keepdims=True), highest, ops.zeros_like(highest))
+        # Counts and sums of long sequences do not fit into half precision.
+        dtype = keras.backend.result_type(sequences.dtype, "float32")
+        weights = self._weights(ops.cast(keep, dtype))
+        return ops.cast(ops.einsum("bt,btd->bd", weights, ops.cast(sequences, dtype)), sequences.dtype)
 
     def _weights(self, keep):
-        """How much each step counts, `(B, T)`."""
-        kept = ops.cast(keep, "float32")
+        """How much each step counts, `(B, T)`, from ones and zeros that say which are kept."""
         if self.mode == "mean":
-            return kept / ops.maximum(ops.sum(kept, axis=1, keepdims=True), 1.0)
+            return keep / ops.maximum(ops.sum(keep, axis=1, keepdims=True), 1.0)
         # The last kept step is the one at which the count of kept steps reaches its total.
-        count = ops.cumsum(kept, axis=1)
-        return kept * ops.cast(count == count[:, -1:], "float32")
+        count = ops.cumsum(keep, axis=1)
+        return keep * ops.cast(count == ops.sum(keep, axis=1, keepdims=True), keep.dtype)
 
     def compute_mask(self, _, mask=None):
         return None

@@ -48,10 +48,31 @@ class RNN(keras.layers.RNN):
     TensorShape([2, 7, 3])
     """
 
-    def __init__(self, cell, return_sequences=False, return_state=False, **kwargs):
+    def __init__(
+        self,
+        cell,
+        return_sequences=False,
+        return_state=False,
+        go_backwards=False,
+        stateful=False,
+        unroll=False,
+        zero_output_for_mask=False,
+        **kwargs,
+    ):
         if isinstance(cell, (list, tuple)):
             cell = StackedRNNCells(cell)
-        super().__init__(cell, return_sequences=return_sequences, return_state=return_state, **kwargs)
+        elif type(cell) is keras.layers.StackedRNNCells:
+            cell = StackedRNNCells(cell.cells, name=cell.name)  # Keras's draws dropout masks inside of the loop
+        super().__init__(
+            cell,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            unroll=unroll,
+            zero_output_for_mask=zero_output_for_mask,
+            **kwargs,
+        )
         self.supports_masking = True  # keras.layers.RNN gives it up after 3.15
 
     def build(self, sequences_shape, initial_state_shape=None):
@@ -94,25 +115,21 @@ class RNN(keras.layers.RNN):
             variable.assign(start)
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
-        mask = self._time_mask(sequences, mask)
-        if self.unroll and sequences.shape[1] is None:
-            raise ValueError(
-                f"Layer {self.name!r} cannot unroll over an unknown number of time steps, got inputs of shape "
-                f"{tuple(sequences.shape)}: give keras.Input a shape with the length, or leave `unroll=False`."
-            )
-        states = self._states_to_start_from(sequences, initial_state)
+        mask = compat.mask_of(tree.flatten(sequences)[0]) if mask is None else tree.flatten(mask)[0]
+        self._check(sequences, initial_state, mask)
+        states = self._states_to_start_from(ops.shape(sequences)[0], initial_state)
         output, states = self.inner_loop(sequences, states, mask, training)
         if self.stateful:
             for variable, state in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
                 variable.assign(state)
-        output = tree.map_structure(lambda y: ops.cast(y, self.compute_dtype), output)
+        output = ops.cast(output, self.compute_dtype)
         return (output, *states) if self.return_state else output
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         """`(output, states)` of the cell over `sequences`: all outputs or the last, as `return_sequences` says."""
         cell = on_seam(self.cell, sequences.shape[-1])
         constants = cell.prepare(initial_state, training)
-        inputs = cell.drop_inputs(ops.cast(sequences, cell.compute_dtype), training)
+        inputs = cell.drop_inputs(sequences, training)
         try:
             return loop(
                 lambda x, states: cell.step(cell.project(x), states, constants),
@@ -127,42 +144,42 @@ class RNN(keras.layers.RNN):
         finally:
             release(self.cell)
 
-    def _states_to_start_from(self, sequences, initial_state):
+    def _states_to_start_from(self, batch_size, initial_state):
         """A nest like the cell's own initial state, of its dtypes: given, kept from the last batch, or new."""
-        if self.stateful and sequences.shape[0] not in (None, tree.flatten(self.states)[0].shape[0]):
-            raise ValueError(
-                f"Layer {self.name!r} is stateful with batch size {tree.flatten(self.states)[0].shape[0]}, "
-                f"got a batch of {sequences.shape[0]}: keep the batch size, or drop the last, smaller batch."
-            )
-        template = self.get_initial_state(ops.shape(sequences)[0])
+        template = self.get_initial_state(batch_size)
         if initial_state is None:
-            if not self.stateful:
-                return template
-            initial_state = self.states
+            initial_state = self.states if self.stateful else template
         given, wanted = tree.flatten(initial_state), tree.flatten(template)
-        if len(given) != len(wanted) or any(
-            len(g.shape) != len(w.shape) or not _fits(g.shape[1:], w.shape[1:])
-            for g, w in zip(given, wanted, strict=True)
-        ):
-            raise ValueError(
-                f"Argument `initial_state` of layer {self.name!r} must be {len(wanted)} tensor(s) of shapes "
-                f"{[('B', *w.shape[1:]) for w in wanted]}, got {len(given)} of shapes "
-                f"{[tuple(g.shape) for g in given]}."
-            )
         cast = [ops.cast(ops.convert_to_tensor(g), w.dtype) for g, w in zip(given, wanted, strict=True)]
         return tree.pack_sequence_as(template, cast)
 
-    def _time_mask(self, sequences, mask):
-        """The mask `(B, T)` of a call: the one given, else the one that hangs on the input."""
-        mask = compat.mask_of(tree.flatten(sequences)[0]) if mask is None else tree.flatten(mask)[0]
-        if mask is None:
-            return None
-        if len(mask.shape) != 2 or not _fits(mask.shape, sequences.shape[:2]):
+    def _check(self, sequences, initial_state, mask):
+        """Raise for what cannot be run, by shapes alone: where a model is built, and where it is called."""
+        batch, length = sequences.shape[:2]
+        if self.unroll and length is None:
             raise ValueError(
-                f"Argument `mask` of layer {self.name!r} must have shape (B, T) = {tuple(sequences.shape[:2])}, "
+                f"Layer {self.name!r} cannot unroll over an unknown number of time steps, got inputs of shape "
+                f"{tuple(sequences.shape)}: give keras.Input a shape with the length, or leave `unroll=False`."
+            )
+        if self.stateful and self.states is not None and not _fits((batch,), tree.flatten(self.states)[0].shape[:1]):
+            raise ValueError(
+                f"Layer {self.name!r} is stateful with batch size {tree.flatten(self.states)[0].shape[0]}, "
+                f"got a batch of {batch}: keep the batch size, or drop the last, smaller batch."
+            )
+        if mask is not None and not _fits(mask.shape, (batch, length)):
+            raise ValueError(
+                f"Argument `mask` of layer {self.name!r} must have shape (B, T) = {(batch, length)}, "
                 f"got {tuple(mask.shape)}."
             )
-        return mask
+        if initial_state is None:
+            return
+        wanted = [(batch, *s.shape[1:]) for s in tree.flatten(self.get_initial_state(1))]
+        given = [tuple(s.shape) for s in tree.flatten(initial_state)]
+        if len(given) != len(wanted) or not all(map(_fits, given, wanted)):
+            raise ValueError(
+                f"Argument `initial_state` of layer {self.name!r} must be {len(wanted)} tensor(s) of shapes "
+                f"{wanted}, got {len(given)} of shapes {given}."
+            )
 
     def compute_mask(self, _, mask):
         mask = tree.flatten(mask)[0]
@@ -175,12 +192,23 @@ class RNN(keras.layers.RNN):
         return [mask, *[None] * len(tree.flatten(self.get_initial_state(1)))]
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
-        batch, length = sequences_shape[0], sequences_shape[1]
+        batch, length = sequences_shape[:2]
         size = output_size(self.cell)
         output = (batch, length, size) if self.return_sequences else (batch, size)
         if not self.return_state:
             return output
         return output, *tree.map_structure(lambda s: (batch, *s.shape[1:]), self.get_initial_state(1))
+
+    def compute_output_spec(self, sequences, initial_state=None, mask=None, training=False):
+        self._check(sequences, initial_state, mask)
+        shapes = self.compute_output_shape(sequences.shape)
+        if not self.return_state:
+            return keras.KerasTensor(shapes, self.compute_dtype)
+        batch = sequences.shape[0]
+        states = tree.map_structure(
+            lambda s: keras.KerasTensor((batch, *s.shape[1:]), s.dtype), self.get_initial_state(1)
+        )
+        return keras.KerasTensor(shapes[0], self.compute_dtype), *states
 
 
 def _fits(shape, wanted):

@@ -44,6 +44,11 @@ class StackedRNNCells(keras.layers.StackedRNNCells):
             new_states.append(new)
         return inputs, new_states
 
+    # Inputs are the lowest cell's affair.
+
+    def input_mask(self, shape, dtype, training):
+        return self._on_seam()[0].input_mask(shape, dtype, training)
+
     def drop_inputs(self, inputs, training):
         return self._on_seam()[0].drop_inputs(inputs, training)
 
@@ -63,7 +68,7 @@ class StackedRNNCells(keras.layers.StackedRNNCells):
         output, new_states = None, []
         for cell, state, (mask, prepared) in zip(self._on_seam(), states, constants, strict=True):
             if output is not None:
-                projected = cell.project(dropped(ops.cast(output, cell.compute_dtype), mask))
+                projected = cell.project(dropped(_in_dtype_of(cell, output), mask))
             output, new = cell.step(projected, state, prepared)
             new_states.append(new)
         return output, new_states
@@ -109,16 +114,22 @@ def on_seam(cell, features):
 
 def release(cell):
     """Make Keras's cells forget the dropout masks of this sequence."""
-    for one in getattr(cell, "cells", [cell]):
-        if not isinstance(one, Cell) and hasattr(one, "reset_dropout_mask"):
-            one.reset_dropout_mask()
-            one.reset_recurrent_dropout_mask()
+    for one in getattr(cell, "cells", []):
+        release(one)
+    if not isinstance(cell, Cell) and hasattr(cell, "reset_dropout_mask"):
+        cell.reset_dropout_mask()
+        cell.reset_recurrent_dropout_mask()
 
 
 def call_cell(cell, inputs, states, training):
     """`cell(inputs, states)`, told whether it trains if it asks."""
     asks = "training" in inspect.signature(cell.call).parameters
     return (cell if callable(cell) else cell.call)(inputs, states, **({"training": training} if asks else {}))
+
+
+def _in_dtype_of(cell, tensor):
+    """Floats in the dtype that a cell computes in, other tensors as they are."""
+    return ops.cast(tensor, cell.compute_dtype) if keras.backend.is_float_dtype(tensor.dtype) else tensor
 
 
 def output_size(cell):

@@ -1,0 +1,154 @@
+"""Callbacks for `model.fit`."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_seq.errors import InputError
+
+
+class InverseTimeDecay(keras.callbacks.Callback):
+    """Sets the learning rate to `learning_rate / (1 + decay * t)`, `t` the epoch or the step, both from 0.
+
+    The rate stands in the progress bar and in `History` as `learning_rate`. It depends on the epoch (or the
+    optimizer's count of steps) alone, so a resumed training goes on with the right one if `learning_rate` is given:
+    a reloaded optimizer has the rate of its last epoch.
+
+    Args:
+        decay: how fast the rate falls; at `t = 1 / decay` it has halved.
+        per: `"epoch"` or `"step"`.
+        learning_rate: the rate at `t = 0`; by default the optimizer's when training begins.
+
+    Raises:
+        InputError: when training begins with an optimizer that has a schedule already.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile(keras.optimizers.SGD(0.1), "mse")
+    >>> decay = ks.callbacks.InverseTimeDecay(0.5)
+    >>> history = model.fit(np.ones((4, 2)), np.ones(4), epochs=3, verbose=0, callbacks=[decay])
+    >>> [round(rate, 4) for rate in history.history["learning_rate"]]
+    [0.1, 0.0667, 0.05]
+    """
+
+    def __init__(self, decay, per="epoch", learning_rate=None):
+        super().__init__()
+        if decay < 0:
+            raise ValueError(f"Argument `decay` must be at least 0, got {decay!r}.")
+        if per not in ("epoch", "step"):
+            raise ValueError(f"Argument `per` must be 'epoch' or 'step', got {per!r}.")
+        self.decay = decay
+        self.per = per
+        self.learning_rate = learning_rate
+        self._start = learning_rate
+
+    def on_train_begin(self, logs=None):
+        if not isinstance(self.model.optimizer.learning_rate, keras.Variable):
+            raise InputError(
+                "The optimizer has a learning-rate schedule already, which ks.callbacks.InverseTimeDecay would fight: "
+                "use the schedule (ks.schedules.InverseTimeDecay) or the callback."
+            )
+        if self.learning_rate is None:
+            self._start = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.per == "epoch":
+            self._set(epoch)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.per == "step":
+            self._set(int(self.model.optimizer.iterations))
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+    def _set(self, t):
+        self.model.optimizer.learning_rate = self._start / (1 + self.decay * t)
+
+
+class EpochSeed(keras.callbacks.Callback):
+    """Makes epoch `e` of a training depend on `(seed, e)` alone, so that a resumed one repeats an uninterrupted one.
+
+    At the start of each epoch it sets the model's random generators (dropout), and the order of the data.
+
+    Args:
+        seed: an integer.
+        dataset: the dataset of `ks.data.text_dataset` that is trained on, or None.
+    """
+
+    def __init__(self, seed, dataset=None):
+        super().__init__()
+        self.seed = seed
+        self.dataset = dataset
+
+    def on_epoch_begin(self, epoch, logs=None):
+        generators = [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
+        for i, state in enumerate(generators):
+            draws = np.random.default_rng((self.seed, epoch, i)).integers(2**31, size=state.shape)
+            state.assign(draws.astype("uint32"))
+        if self.dataset is not None:
+            self.dataset.batches.epoch = epoch
+
+
+class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
+    """`keras.callbacks.EarlyStopping` that survives an interruption.
+
+    Keras's own forgets the best epoch and its weights when a training is resumed by
+    `keras.callbacks.BackupAndRestore`. This one writes them, epoch by epoch, to a folder, and reads them when a
+    training begins at a later epoch than the first. Put it before `BackupAndRestore` in the list of callbacks.
+
+    Args:
+        directory: the folder, created if need be.
+        **kwargs: arguments of `keras.callbacks.EarlyStopping`.
+    """
+
+    def __init__(self, directory, **kwargs):
+        super().__init__(**kwargs)
+        self.directory = Path(directory)
+        self._is_first_epoch = True
+        self._was_over = False
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self._is_first_epoch, self._was_over = True, False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._is_first_epoch and epoch > 0:
+            self._restore(epoch - 1)
+        self._is_first_epoch = False
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._was_over:  # interrupted after the last epoch: what comes after it must not count
+            self.model.stop_training = True
+            return
+        best_before = self.best_weights
+        super().on_epoch_end(epoch, logs)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if self.best_weights is not best_before:
+            arrays = {str(i): weight for i, weight in enumerate(self.best_weights)}
+            _write(self.directory / f"best_{epoch}.npz", lambda file: np.savez(file, **arrays))
+        state = {"best": float(self.best), "best_epoch": self.best_epoch, "wait": self.wait}
+        _write(self.directory / f"epoch_{epoch}.json", lambda file: file.write(json.dumps(state).encode()))
+
+    def _restore(self, epoch):
+        path = self.directory / f"epoch_{epoch}.json"
+        if not path.exists():
+            return
+        state = json.loads(path.read_text())
+        self.best, self.best_epoch, self.wait = state["best"], state["best_epoch"], state["wait"]
+        self._was_over = self.wait >= self.patience
+        if self.restore_best_weights:
+            with np.load(self.directory / f"best_{self.best_epoch}.npz") as arrays:
+                self.best_weights = [arrays[str(i)] for i in range(len(arrays.files))]
+
+
+def _write(path, write):
+    """Write a file under a temporary name and rename it, so that it is there whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        write(file)
+    temporary.replace(path)

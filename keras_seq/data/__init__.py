@@ -1,0 +1,6 @@
+"""Frames and files to `tf.data`."""
+
+from keras_seq.data.frames import read_frame, reviews, split
+from keras_seq.data.text import labels_of, text_dataset, text_vectorizer
+
+__all__ = ["labels_of", "read_frame", "reviews", "split", "text_dataset", "text_vectorizer"]

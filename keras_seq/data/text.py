@@ -1,0 +1,169 @@
+"""Texts and their labels, as the ids and the pipeline that a text model trains on."""
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from keras_seq.data.batches import BUCKETS, TextBatches
+from keras_seq.data.frames import column
+from keras_seq.errors import InputError
+from keras_seq.layers.vectorizer import TextVectorizer
+
+_AT_ONCE = 2048  # texts that are tokenised together
+
+
+def text_vectorizer(texts, max_tokens=20_000, min_count=1, max_length=400, lowercase=True):
+    """A `ks.layers.TextVectorizer` that knows the words of `texts`.
+
+    Args:
+        texts: strings (a column of a frame, a list).
+        max_tokens: how many ids there are at most, padding and unknown word among them; the most frequent words are
+            kept, of equally frequent ones the first in the alphabet.
+        min_count: how often a word must occur to be known. With 2 or more, the model sees the unknown word while it
+            trains.
+        max_length: how many words of a text are kept.
+        lowercase: whether case is ignored.
+
+    Returns:
+        A `TextVectorizer`.
+
+    Raises:
+        InputError: for missing texts, or where no word is left.
+
+    Example:
+
+    >>> vectorizer = ks.data.text_vectorizer(["a film", "a book"])
+    >>> np.asarray(vectorizer(["a book, a film"])).tolist()
+    [[2, 3, 1, 2, 4]]
+    """
+    texts = checked_texts(texts)
+    if max_tokens < 3:
+        raise InputError(f"Argument `max_tokens` must be at least 3 (padding, unknown, one word), got {max_tokens!r}.")
+    tokenizer = TextVectorizer([" "], max_length=max_length, lowercase=lowercase)
+    counts = Counter()
+    for start in range(0, len(texts), _AT_ONCE):
+        tokens = tf.strings.split(tokenizer.standardize_text(tf.constant(texts[start : start + _AT_ONCE])))
+        words, _, occurrences = tf.unique_with_counts(tokens.flat_values)
+        counts.update(dict(zip(words.numpy().tolist(), occurrences.numpy().tolist(), strict=True)))
+    ranked = sorted((-n, word.decode("utf-8")) for word, n in counts.items() if n >= min_count)
+    if not ranked:
+        raise InputError(
+            f"The vocabulary is empty: {len(texts)} text(s) hold no word that occurs {min_count} time(s) or more. "
+            "Give more texts, or a lower `min_count`."
+        )
+    words = [word for _, word in ranked[: max_tokens - 2]]
+    return TextVectorizer(words, max_length=max_length, lowercase=lowercase)
+
+
+def text_dataset(
+    frame,
+    vectorizer,
+    text="text",
+    label="label",
+    labels=None,
+    batch_size=32,
+    buckets=BUCKETS,
+    shuffle=True,
+    seed=0,
+):
+    """A `tf.data` pipeline of word ids and labels, from a frame.
+
+    Texts are vectorised once, here. Batches hold texts of like length, padded to the edge of their length bucket, so
+    that there are few shapes and little padding; all but one have `batch_size` rows.
+
+    Args:
+        frame: a `pandas.DataFrame`.
+        vectorizer: from `text_vectorizer`.
+        text: column with the texts.
+        label: column with the labels, integers or strings; None for none.
+        labels: the list of labels; then the pipeline holds the index of each in it. Without it the pipeline holds
+            the labels as they are, which the models of `ks.models` turn into indices by their own list.
+        batch_size: rows in a batch.
+        buckets: ascending lengths; texts are padded to the first that is long enough.
+        shuffle: whether rows and batches come in another order each epoch. Otherwise rows keep their order.
+        seed: the order of epoch `e` depends on the seed and `e` alone.
+
+    Returns:
+        A `tf.data.Dataset` of `(ids (B, T), labels (B,))`, or of ids. Its attribute `batches` is the `TextBatches`
+        behind it, whose `epoch` may be set to resume a training (`ks.callbacks.EpochSeed` does).
+
+    Raises:
+        InputError: for missing columns, texts or labels, or labels of another kind.
+
+    Example:
+
+    >>> frame = ks.data.reviews()
+    >>> vectorizer = ks.data.text_vectorizer(frame["text"])
+    >>> ids, labels = next(iter(ks.data.text_dataset(frame, vectorizer)))
+    >>> ids.shape[0], labels.dtype
+    (32, tf.string)
+    """
+    rows = vectorized(checked_texts(column(frame, text), text), vectorizer)
+    y = None if label is None else encoded_labels(column(frame, label), labels)
+    columns = () if y is None else (y,)
+    return TextBatches(rows, columns, batch_size, buckets, vectorizer.max_length, shuffle, seed).dataset()
+
+
+def vectorized(texts, vectorizer):
+    """The ids of each text without padding: a list of arrays."""
+    rows = []
+    for start in range(0, len(texts), _AT_ONCE):
+        ids = np.asarray(vectorizer(tf.constant(texts[start : start + _AT_ONCE])), "int32")
+        lengths = (ids != 0).sum(axis=1)
+        rows.extend(row[:length] for row, length in zip(ids, lengths, strict=True))
+    return rows
+
+
+def checked_texts(texts, name="texts"):
+    """Texts as a list of strings, or an error that names the first that is none."""
+    texts = pd.Series(list(texts), dtype=object)
+    bad = texts.map(lambda text: not isinstance(text, str))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InputError(
+            f"Column {name!r} must hold strings, got {texts[row]!r} in row {row} "
+            f"({int(bad.sum())} such row(s)): drop those rows or fill them."
+        )
+    if texts.empty:
+        raise InputError(f"Column {name!r} has no rows.")
+    return texts.tolist()
+
+
+def labels_of(frame, label):
+    """The labels in a column, sorted: what to give a model as `labels`.
+
+    Raises:
+        InputError: where the column or a label is missing, labels are neither integers nor strings, or all the same.
+    """
+    found = sorted(set(encoded_labels(column(frame, label)).tolist()))
+    if len(found) < 2:
+        raise InputError(f"Column {label!r} has a single label, {found[0]!r}: two or more are needed.")
+    return found
+
+
+def encoded_labels(values, labels=None):
+    """Labels as an array of integers or strings; with `labels`, as indices in that list."""
+    values = pd.Series(values)
+    if values.isna().any():
+        row = int(np.flatnonzero(values.isna())[0])
+        raise InputError(f"Label missing in row {row} ({int(values.isna().sum())} such row(s)): drop or fill them.")
+    if pd.api.types.is_integer_dtype(values):
+        encoded = values.to_numpy("int64")
+    elif values.map(lambda value: isinstance(value, str)).all():
+        encoded = values.to_numpy(object)
+    else:
+        kinds = ", ".join(sorted({type(value).__name__ for value in values}))
+        raise InputError(f"Labels must be all integers or all strings, got {kinds}: convert the column.")
+    return encoded if labels is None else _indices(encoded, labels)
+
+
+def _indices(values, labels):
+    """Labels as indices in `labels`; integers are indices already where `labels` are strings."""
+    positions = isinstance(labels[0], str) and values.dtype != object
+    index = {value: i for i, value in enumerate(range(len(labels)) if positions else labels)}
+    unknown = [value for value in pd.unique(values) if value not in index]
+    if unknown:
+        raise InputError(f"Unknown label(s) {', '.join(repr(value) for value in unknown)}: labels are {list(labels)}.")
+    return np.array([index[value] for value in values], "int64")

@@ -1,0 +1,59 @@
+"""What `encoder=` means, in every factory: a name, a cell or a layer, stacked to the depth that is asked for."""
+
+import keras
+
+from keras_seq.layers import GRU, LSTM, RNN, Bidirectional, SimpleRNN
+
+ENCODERS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
+
+
+def encoder_layers(encoder, units, depth, bidirectional, return_sequences):
+    """The layers of an encoder, the lowest first.
+
+    Args:
+        encoder: `"simple_rnn"`, `"lstm"`, `"gru"`; a cell, or a layer, which is copied with fresh weights.
+        units: size of a named encoder (in each direction); a cell or layer has its own.
+        depth: how many layers there are.
+        bidirectional: whether each reads both ways.
+        return_sequences: whether the last layer returns the outputs of all steps. Layers without such an argument
+            are taken as they are.
+
+    Returns:
+        A list of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: for an unknown name, something that is neither cell nor layer, or a depth below 1.
+    """
+    if not isinstance(depth, int) or depth < 1:
+        raise ValueError(f"Argument `depth` must be a positive integer, got {depth!r}.")
+    if isinstance(encoder, str) and encoder not in ENCODERS:
+        raise ValueError(
+            f"Argument `encoder` must be a cell, a layer or one of {', '.join(ENCODERS)}, got {encoder!r}."
+        )
+    if not isinstance(encoder, (str, keras.layers.Layer)):
+        raise ValueError(f"Argument `encoder` must be a name, a cell or a layer, got {type(encoder).__name__}.")
+    layers = []
+    for level in range(depth):
+        sequences = return_sequences or level < depth - 1
+        name = f"encoder_{level + 1}"
+        layer = _layer(encoder, units, sequences, f"{name}_one_way" if bidirectional else name)
+        layers.append(Bidirectional(layer, name=name) if bidirectional else layer)
+    return layers
+
+
+def _layer(encoder, units, return_sequences, name):
+    if isinstance(encoder, str):
+        return ENCODERS[encoder](units, return_sequences=return_sequences, name=name)
+    if _is_cell(encoder):
+        return RNN(_copy(encoder), return_sequences=return_sequences, name=name)
+    changes = {"return_sequences": return_sequences} if hasattr(encoder, "return_sequences") else {}
+    return _copy(encoder, name=name, **changes)
+
+
+def _is_cell(layer):
+    return hasattr(layer, "state_size") and not isinstance(layer, keras.layers.RNN)
+
+
+def _copy(layer, **changes):
+    """A layer of the same configuration, changed where said, with fresh weights."""
+    return type(layer).from_config({**layer.get_config(), **changes})

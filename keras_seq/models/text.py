@@ -1,0 +1,163 @@
+"""Models of texts: strings or ids in, with the vectoriser on board."""
+
+import keras
+import numpy as np
+
+from keras_seq.errors import InputError
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class TextClassifier(keras.Model):
+    """A network from word ids to the probabilities of labels, with the vectoriser that makes the ids.
+
+    `fit`, `evaluate` and `predict` take strings (a list, an array, a column), ids, or a dataset made by
+    `ks.data.text_dataset`; labels may be given as they stand in `labels` or as their indices. Strings become ids on
+    the way in, in batches of like length. `save` keeps the vectoriser; `export` puts it into the graph.
+
+    Args:
+        network: a `keras.Model` from ids `(B, T)` to probabilities `(B, C)`.
+        vectorizer: a `ks.layers.TextVectorizer`.
+        labels: the `C` labels, all strings or all integers.
+
+    Call arguments:
+        ids: `(B, T)`, 0 for padding.
+
+    Returns:
+        Probabilities `(B, C)`, in the order of `labels`.
+    """
+
+    def __init__(self, network, vectorizer, labels, **kwargs):
+        super().__init__(**kwargs)
+        self.network = network
+        self.vectorizer = vectorizer
+        self.labels = list(labels)
+        self.built = True
+
+    def call(self, ids, training=None):
+        return self.network(ids, training=training)
+
+    def fit(self, x=None, y=None, batch_size=None, validation_data=None, sample_weight=None, shuffle=True, **kwargs):
+        """`keras.Model.fit`, for strings too: their order is another one each epoch, unless `shuffle=False`."""
+        if _are_strings(x) and kwargs.get("validation_split"):
+            raise InputError("Argument `validation_split` cannot cut strings: use ks.data.split and `validation_data`.")
+        if isinstance(validation_data, (tuple, list)):
+            names = ("x", "y", "sample_weight")
+            held_out = self._as_ids(*validation_data, batch_size=kwargs.get("validation_batch_size") or batch_size)
+            strings = _are_strings(validation_data[0])
+            validation_data = held_out["x"] if strings else tuple(held_out[name] for name in names if name in held_out)
+        elif validation_data is not None:
+            validation_data = self._as_ids(validation_data)["x"]
+        data = self._as_ids(x, y, sample_weight, batch_size, shuffle)
+        shuffle = shuffle and "batch_size" in data  # Keras shuffles arrays; datasets come shuffled
+        return super().fit(**data, validation_data=validation_data, shuffle=shuffle, **kwargs)
+
+    def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
+        """`keras.Model.evaluate`, for strings too."""
+        return super().evaluate(**self._as_ids(x, y, sample_weight, batch_size), **kwargs)
+
+    def predict(self, x, batch_size=None, **kwargs):
+        """`keras.Model.predict`, for strings too: probabilities `(B, C)`, in the order of `x`."""
+        if not _are_strings(x):
+            return super().predict(x, batch_size=batch_size, **kwargs)
+        from keras_seq.data.text import checked_texts, vectorized
+
+        rows = vectorized(checked_texts(x), self.vectorizer)
+        order = np.argsort([len(row) for row in rows], kind="stable")  # texts of like length, little padding
+        dataset = self._batches([rows[i] for i in order], (), batch_size, shuffle=False)
+        probabilities = super().predict(dataset, **kwargs)
+        return probabilities[np.argsort(order)]
+
+    def _as_ids(self, x, y=None, sample_weight=None, batch_size=None, shuffle=False):
+        """What `keras.Model` is to be given for `x` and `y`: arrays and datasets of ids and indices of labels."""
+        if hasattr(x, "element_spec"):
+            return {"x": self._with_indices(x)}
+        from keras_seq.data.text import checked_texts, encoded_labels, vectorized
+
+        given = {"y": None if y is None else encoded_labels(y, self.labels), "sample_weight": sample_weight}
+        given = {name: np.asarray(value) for name, value in given.items() if value is not None}
+        if not _are_strings(x):
+            return {"x": x, "batch_size": batch_size, **given}
+        rows = vectorized(checked_texts(x), self.vectorizer)
+        for name, value in given.items():
+            if len(value) != len(rows):
+                raise InputError(f"Argument `{name}` has {len(value)} rows, the texts are {len(rows)}.")
+        return {"x": self._batches(rows, tuple(given.values()), batch_size, shuffle)}
+
+    def _batches(self, rows, columns, batch_size, shuffle):
+        from keras_seq.data.batches import BUCKETS, TextBatches
+
+        return TextBatches(rows, columns, batch_size or 32, BUCKETS, self.vectorizer.max_length, shuffle).dataset()
+
+    def _with_indices(self, dataset):
+        """A dataset whose labels, where they are not yet indices in `self.labels`, become that."""
+        import tensorflow as tf
+
+        spec = dataset.element_spec
+        if not isinstance(spec, tuple) or isinstance(self.labels[0], str) != (spec[1].dtype == tf.string):
+            return dataset
+
+        def encode(ids, labels, *rest):
+            matches = labels[:, None] == tf.constant(self.labels, labels.dtype)  # (B, C)
+            known = tf.reduce_all(tf.reduce_any(matches, axis=1))
+            message = f"A label of the dataset is not among the labels of the model, {self.labels}."
+            with tf.control_dependencies([tf.debugging.Assert(known, [message, labels])]):
+                return ids, tf.argmax(matches, axis=1), *rest
+
+        return dataset.map(encode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    def export(self, filepath, format="tf_saved_model", verbose=False, **kwargs):
+        """Write a graph for serving. As SavedModel it takes strings and needs TensorFlow alone.
+
+        Its signature `serve` (`serving_default`) takes `text (B,)` and gives `label (B,)` and `probabilities (B, C)`.
+        Other formats of `keras.Model.export` get the network, which takes ids.
+
+        Raises:
+            ValueError: for a SavedModel on another backend than TensorFlow.
+        """
+        if format != "tf_saved_model":
+            self.network.export(filepath, format=format, verbose=verbose, **kwargs)
+            return
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                "A SavedModel that takes strings is written on the TensorFlow backend, this is "
+                f"{keras.backend.backend()!r}: save the model as .keras, and load and export it "
+                "with KERAS_BACKEND=tensorflow."
+            )
+        import tensorflow as tf
+
+        def serve(text):
+            probabilities = self.network(self.vectorizer(text), training=False)
+            label = tf.gather(tf.constant(self.labels), tf.argmax(probabilities, axis=-1))
+            return {"label": label, "probabilities": probabilities}
+
+        archive = keras.export.ExportArchive()
+        archive.track(self)
+        archive.add_endpoint("serve", serve, input_signature=[tf.TensorSpec((None,), tf.string, name="text")])
+        archive.write_out(filepath, verbose=verbose)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "vectorizer": keras.saving.serialize_keras_object(self.vectorizer),
+            "labels": self.labels,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        for name in ("network", "vectorizer"):
+            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
+        return cls(**config)
+
+
+def _are_strings(x):
+    """Whether `x` holds texts: strings in a list, an array, a column or a TensorFlow tensor."""
+    if isinstance(x, (str, bytes)):
+        raise InputError(f"Texts must come in a list, got the single text {x!r}: write [{x!r}].")
+    dtype = getattr(x, "dtype", None)
+    if dtype is not None and str(dtype)[:2] in ("<U", "|S"):
+        return True
+    if isinstance(x, (list, tuple)) or str(dtype) in ("object", "str", "string"):
+        return any(isinstance(value, str) for value in x)
+    return "string" in str(dtype)

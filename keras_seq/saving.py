@@ -1,0 +1,142 @@
+"""The artefact: a folder with the model, a graph that serves without this package, and a card that says what it is.
+
+DIR/model.keras     the Keras model, for `load`
+DIR/saved_model/    for TensorFlow alone
+DIR/card.json       what was trained on what, and how well it does
+"""
+
+import json
+import os
+import platform
+import shutil
+import uuid
+from importlib.metadata import version
+from pathlib import Path
+
+import keras
+
+from keras_seq import errors
+
+_CARD = {
+    "kind": None,
+    "data": None,
+    "split": None,
+    "seed": None,
+    "versions": None,
+    "parameters": None,
+    "train_seconds": None,
+    "metrics": {},
+    "baselines": {},
+}
+_KINDS = {"TextClassifier": "sentiment"}
+
+
+def save(model, path, card=None, overwrite=False):
+    """Write a model as an artefact: `model.keras`, `saved_model/` and `card.json` in one folder.
+
+    The folder is written under a temporary name and renamed when it is complete, so `path` holds all of it or what
+    it held before.
+
+    Args:
+        model: a model of `ks.models`, or another `keras.Model` (then `kind` is its class).
+        path: the folder.
+        card: a dict with entries for the card: `kind`, `data`, `split`, `seed`, `train_seconds`, `metrics`,
+            `baselines`; versions and parameters are filled in.
+        overwrite: whether a folder that is there may be replaced.
+
+    Raises:
+        InputError: where `path` is there and may not be replaced, or the card has unknown entries.
+        ValueError: on another backend than TensorFlow, which alone writes the SavedModel of a text model.
+    """
+    path = Path(path)
+    card = {**_CARD, **(card or {})}
+    unknown = sorted(set(card) - set(_CARD))
+    if unknown:
+        raise errors.InputError(f"Unknown entries of the card: {', '.join(unknown)}. Known are {', '.join(_CARD)}.")
+    check_free(path, overwrite)
+    card["kind"] = card["kind"] or _KINDS.get(type(model).__name__, type(model).__name__)
+    card["parameters"] = model.count_params()
+    card["versions"] = versions()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        temporary.mkdir()
+        model.save(temporary / "model.keras")
+        model.export(str(temporary / "saved_model"), format="tf_saved_model", verbose=False)
+        (temporary / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        _swap_in(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load(path):
+    """The model of an artefact, ready for `predict` and `fit`. No code from the file is run.
+
+    Raises:
+        InputError: where `path` is no artefact, or only a part of one.
+    """
+    path = Path(path)
+    read_card(path)
+    return keras.saving.load_model(path / "model.keras", safe_mode=True)
+
+
+def read_card(path):
+    """The card of an artefact, as a dict.
+
+    Raises:
+        InputError: where `path` is no artefact, or only a part of one.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise errors.InputError(f"There is no folder {str(path)!r}: train a model into it, or check the path.")
+    missing = [name for name in ("card.json", "model.keras", "saved_model") if not (path / name).exists()]
+    if missing:
+        raise errors.InputError(
+            f"Folder {str(path)!r} is no artefact of keras_seq, or only a part of one: {', '.join(missing)} missing. "
+            "Name a folder that ks.saving.save or `keras-seq train` wrote."
+        )
+    try:
+        card = json.loads((path / "card.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise errors.InputError(
+            f"File {str(path / 'card.json')!r} is no JSON: {error}. Train the model anew."
+        ) from None
+    if not isinstance(card, dict) or "kind" not in card:
+        raise errors.InputError(f"File {str(path / 'card.json')!r} does not say what `kind` of model this is.")
+    return card
+
+
+def check_free(path, overwrite=False):
+    """Raise unless an artefact may be written to `path`: nothing there, or an artefact that may be replaced."""
+    path = Path(path)
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not overwrite:
+        raise errors.InputError(
+            f"{str(path)!r} is there already and is not overwritten: name another folder, or pass --force "
+            "(overwrite=True)."
+        )
+    if not (path / "card.json").is_file():
+        raise errors.InputError(
+            f"{str(path)!r} is no artefact of keras_seq, so it is not replaced: remove it yourself."
+        )
+
+
+def versions():
+    """Versions of what a result depends on."""
+    packages = {name: version(name) for name in ("keras_seq", "keras", keras.backend.backend(), "numpy")}
+    return {"python": platform.python_version(), **packages}
+
+
+def _swap_in(temporary, path):
+    """Put a complete folder in the place of another; what was there is removed once the new one stands."""
+    old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    if path.exists():
+        os.replace(path, old)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        if old.exists():
+            os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
