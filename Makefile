@@ -4,14 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OLDEST := tensorflow==2.20.0 keras==3.13.0 pandas==2.2.2 "numpy<2.1"
 
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test test-oldest lint format clean
 
 demo: $(VENV)/.demo
-	rm -rf saved_models/reviews
-	$(BIN)/keras-seq train sentiment --out saved_models/reviews
-	$(BIN)/keras-seq predict saved_models/reviews "A quiet, funny film." "Not worth the price, and never once funny."
+	$(BIN)/keras-seq train sentiment --force --out saved_models/reviews --units 32 --embedding-dim 32
+	$(BIN)/python saved_models/serve.py saved_models/reviews \
+		"A quiet, funny film." "The soup was not cold at all." "I expected a wonderful book, but it was dull."
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 REVIEWS = Path(__file__).parents[1] / "keras_seq" / "data" / "reviews.csv"
-SEED, PER_CELL, HELD_OUT = 2026, 50, 10  # rows (held-out rows) of each topic, label and style
+SEED, PER_CELL, HELD_OUT = 2026, 75, 10  # rows (held-out rows) of each topic, label and style
 
 GOOD = "good great lovely wonderful excellent superb beautiful brilliant perfect delightful charming clever".split()
 BAD = "bad awful terrible dreadful horrible poor weak dull ugly useless disappointing clumsy".split()
@@ -56,6 +56,10 @@ TOPICS = {
 # {t} the thing; {a} {b} two parts of it; {y} {z} words that agree with the label; {x} a word against it.
 PLAIN = [
     "The {a} is {y} and the {b} is {z}.",
+    "A {y}, {z} {t}.",
+    "{Y} {a}, {z} {b}.",
+    "The {a} was {y}.",
+    "{Y} and {z}.",
     "A {y} {t} with a {z} {a}.",
     "We found the {a} {y} and the {b} {z}.",
     "{Y}, {z}, and the {a} is {y} too.",
@@ -66,6 +70,9 @@ PLAIN = [
 ]
 NEGATION = [
     "The {a} is not {x} at all.",
+    "It was not {x}.",
+    "Never {x}, and the {b} is {y}.",
+    "Not worth calling {x}, this {t}.",
     "There is nothing {x} about the {a} or the {b}.",
     "I would never call this {t} {x}.",
     "The {a} was never {x}, not even once.",

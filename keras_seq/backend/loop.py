@@ -60,7 +60,7 @@ def loop(
         carry = (new_states, output) if carries_output else (new_states,)
         return carry, (emitted,) if return_sequences else ()
 
-    if unroll or native.runs_eagerly():
+    if unroll or native.runs_eagerly() or tree.flatten(xs)[0].shape[0] == 0:
         carry, outputs = _python_scan(body, (states,), xs)
     else:
         carry = (states, _zero_output(step, xs[0], states)) if carries_output else (states,)

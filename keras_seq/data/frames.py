@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from keras_seq.errors import InputError
+from keras_seq.errors import InputError, MissingExtraError
 
 # An empty cell is a missing value; a review that reads "NA" or "null" is not.
 _CELLS = {"keep_default_na": False, "na_values": [""]}
@@ -32,7 +32,7 @@ def read_frame(path):
 
     Raises:
         InputError: where the file is missing, empty, of an unknown kind, not UTF-8, or cannot be parsed.
-        ImportError: for Parquet without pyarrow (`pip install keras_seq[parquet]`).
+        MissingExtraError: for Parquet without pyarrow (`pip install keras_seq[parquet]`).
     """
     path = Path(path)
     if not path.is_file():
@@ -63,7 +63,7 @@ def _read_parquet(path):
     try:
         return pd.read_parquet(path)
     except ImportError as error:
-        raise ImportError("Reading Parquet needs pyarrow: pip install 'keras_seq[parquet]'") from error
+        raise MissingExtraError("Reading Parquet", "parquet") from error
 
 
 def split(frame, test_size=0.2, stratify=None, seed=0):
@@ -86,7 +86,7 @@ def split(frame, test_size=0.2, stratify=None, seed=0):
 
     >>> train, test = ks.data.split(ks.data.reviews(), stratify="label", seed=0)
     >>> len(train), len(test)
-    (2400, 600)
+    (3200, 800)
     """
     if not 0 < test_size < 1:
         raise InputError(f"Argument `test_size` must be between 0 and 1, got {test_size!r}.")
@@ -114,17 +114,17 @@ def column(frame, name):
 
 
 def reviews():
-    """The embedded reviews: 3,000 short reviews of films, books, devices, food and places, made for this project.
+    """The embedded reviews: 4,000 short reviews of films, books, devices, food and places, made for this project.
 
     Returns:
         A frame with the columns `text`, `label` (`positive`, `negative`), `topic`, `style` (`plain`, `negation`,
-        `contrast`, `irony`), `source` (`written` by hand: 1,000 rows; `composed` from a small grammar: 2,000) and
-        `split` (`train`: 2,400, `test`: 600, balanced).
+        `contrast`, `irony`), `source` (`written` by hand: 1,000 rows; `composed` from a small grammar: 3,000) and
+        `split` (`train`: 3,400, `test`: 600, balanced).
 
     Example:
 
     >>> frame = ks.data.reviews()
-    >>> frame["label"].value_counts().to_dict()
-    {'positive': 1500, 'negative': 1500}
+    >>> frame["label"].value_counts().sort_index().to_dict()
+    {'negative': 2000, 'positive': 2000}
     """
     return read_frame(Path(__file__).with_name("reviews.csv"))

@@ -1,0 +1,186 @@
+"""`keras-seq train sentiment`: from a table to an artefact, with a report on rows that the training never saw."""
+
+import hashlib
+import json
+import shutil
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from keras_seq import callbacks, data, models, saving
+from keras_seq.cli.report import bag_of_words, majority, print_report, scores
+from keras_seq.data.frames import column
+from keras_seq.data.text import checked_texts
+from keras_seq.errors import InputError
+
+VALIDATION_SIZE = 0.1  # of the rows that are not held out
+
+
+@dataclass
+class Settings:
+    """All that a training depends on. `data` None is the embedded reviews."""
+
+    data: str | None = None
+    text: str = "text"
+    label: str = "label"
+    model: dict = field(default_factory=dict)  # arguments of sentiment_model
+    words: dict = field(default_factory=dict)  # arguments of text_vectorizer
+    epochs: int = 20
+    patience: int = 4
+    batch_size: int = 32
+    decay: float = 0.1
+    test_size: float = 0.2
+    seed: int = 0
+
+
+def train_to_artefact(settings, out, force=False):
+    """Train, write the artefact to the folder `out`, and print the report.
+
+    While it trains, all that is needed to go on lies in the folder `out` + `.training`.
+    """
+    out = Path(out)
+    saving.check_free(out, force)
+    parts = load_parts(settings)
+    work = _work_folder(out, settings, parts)
+    model, seconds = fit(settings, parts, work)
+    predicted = model.predict(parts["test"][settings.text], verbose=0).argmax(axis=1)
+    report = reported(settings, parts, model, predicted)
+    card = {
+        "kind": "sentiment",
+        "data": settings.data or "embedded reviews",
+        "split": {name: len(frame) for name, frame in parts.items()},
+        "seed": settings.seed,
+        "train_seconds": round(seconds, 1),
+        "metrics": report["model"],
+        "baselines": {name: values for name, values in report.items() if name != "model"},
+    }
+    saving.save(model, out, card, overwrite=force)
+    shutil.rmtree(work)
+    truth = np.array([model.labels.index(value) for value in parts["test"][settings.label]])
+    print_report(report, truth, predicted, model.labels)
+    Console().print(f"Wrote {out} ({seconds:.0f} s of training). Try: keras-seq predict {out} 'Your text.'")
+
+
+def load_parts(settings):
+    """The rows to train on, to validate on, and held out: `{"train": frame, "validation": …, "test": …}`."""
+    if settings.data is None:
+        frame = data.reviews()
+        train, test = frame[frame["split"] == "train"], frame[frame["split"] == "test"]
+    else:
+        frame = data.read_frame(settings.data)
+        checked_texts(column(frame, settings.text), settings.text)
+        _check_labels(frame, settings.label)
+        train, test = data.split(frame, settings.test_size, stratify=settings.label, seed=settings.seed)
+    train, validation = data.split(train, VALIDATION_SIZE, stratify=settings.label, seed=settings.seed)
+    return {"train": train, "validation": validation, "test": test}
+
+
+def _check_labels(frame, label):
+    data.labels_of(frame, label)
+    counts = frame[label].value_counts()
+    if counts.min() < 3:
+        raise InputError(
+            f"Label {counts.idxmin()!r} has {counts.min()} row(s); three are needed (to train, to validate, held out): "
+            "add rows, or drop the label."
+        )
+
+
+def fit(settings, parts, work):
+    """Train a new model, or go on with the one in the folder `work`: `(model, seconds)`."""
+    keras.utils.set_random_seed(settings.seed)
+    vectorizer = data.text_vectorizer(parts["train"][settings.text], **settings.words)
+    labels = data.labels_of(pd.concat(parts.values()), settings.label)
+    model = models.sentiment_model(vectorizer, labels, **settings.model)
+
+    def dataset(part, shuffle):
+        columns = {"text": settings.text, "label": settings.label}
+        return data.text_dataset(
+            parts[part], vectorizer, **columns, batch_size=settings.batch_size, shuffle=shuffle, seed=settings.seed
+        )
+
+    train = dataset("train", shuffle=True)
+    clock = _Clock(work / "seconds.json")
+    model.fit(
+        train,
+        validation_data=dataset("validation", shuffle=False),
+        epochs=settings.epochs,
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            callbacks.EpochSeed(settings.seed, train),
+            callbacks.InverseTimeDecay(settings.decay, learning_rate=settings.model.get("learning_rate", 1e-3)),
+            callbacks.ResumableEarlyStopping(
+                work / "best", monitor="val_accuracy", patience=settings.patience, restore_best_weights=True
+            ),
+            clock,
+            keras.callbacks.BackupAndRestore(work / "backup", delete_checkpoint=False),
+        ],
+    )
+    return model, clock.seconds
+
+
+def reported(settings, parts, model, predicted):
+    """Scores on the held-out rows, of the model and of two that know less."""
+    train, test = (parts[name] for name in ("train", "test"))
+    truth = test[settings.label].tolist()
+    judged = [model.labels[i] for i in predicted]
+    by_source = {}
+    if settings.data is None:  # half easy, half hard: say how it does on each
+        for source, rows in test.assign(judged=judged).groupby("source"):
+            by_source[f"accuracy_{source}"] = scores(rows[settings.label], rows["judged"])["accuracy"]
+    return {
+        "model": {**scores(truth, judged), **by_source},
+        "bag_of_words": scores(truth, bag_of_words(train, test, settings.text, settings.label, model.vectorizer)),
+        "majority": scores(truth, majority(train[settings.label], len(test))),
+    }
+
+
+def _work_folder(out, settings, parts):
+    """The folder in which a training can be taken up again, or an error if it holds another training."""
+    work = out.with_name(out.name + ".training")
+    digest = hashlib.sha256()
+    for frame in parts.values():
+        digest.update(pd.util.hash_pandas_object(frame[[settings.text, settings.label]]).to_numpy().tobytes())
+    run = {**asdict(settings), "data_sha256": digest.hexdigest(), "versions": saving.versions()}
+    path = work / "run.json"
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        differing = sorted(name for name in {*run, *before} if run.get(name) != before.get(name))
+        if differing:
+            raise InputError(
+                f"Folder {str(work)!r} holds an interrupted training that differs in {', '.join(differing)}: "
+                "call with what it was begun with, or remove the folder."
+            )
+        Console(stderr=True).print(f"Going on with the training in {work}.")
+        return work
+    work.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(run, indent=2), encoding="utf-8")
+    temporary.replace(path)
+    return work
+
+
+class _Clock(keras.callbacks.Callback):
+    """Seconds spent in epochs that were finished, over all processes that took part in a training."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+        self.seconds = 0.0
+
+    def on_train_begin(self, logs=None):
+        if self.path.exists():
+            self.seconds = json.loads(self.path.read_text())
+        self._since = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        now = time.perf_counter()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(self.seconds))
+        temporary.replace(self.path)
