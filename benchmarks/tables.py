@@ -54,7 +54,7 @@ def filled(text):
     """The README with each table behind its marker made anew."""
     for make in (demo, sentiment):
         marker = f"<!-- table: {make.__name__} -->"
-        text = re.sub(rf"{marker}\n+(\|[^\n]*\n)*", lambda _, m=marker, f=make: f"{m}\n\n{f()}\n", text)
+        text = re.sub(rf"{marker}\n+(\|[^\n]*\n)*\n*", lambda _, m=marker, f=make: f"{m}\n\n{f()}\n\n", text)
     return text
 
 
