@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from keras_seq import data, saving
-from keras_seq.cli.sentiment import VALIDATION_SIZE, Settings, fit, reported
+from keras_seq.cli.sentiment import VALIDATION_SIZE, Settings, compose, fit, reported
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("KERAS_SEQ_DATA", ROOT.parent / "shared" / "data"))
@@ -60,8 +60,9 @@ def run_fold(frame, fold, seed):
         patience=3,
         seed=seed,
     )
+    model, datasets = compose(settings, parts)
     with tempfile.TemporaryDirectory() as work:
-        model, seconds = fit(settings, parts, Path(work))
+        seconds = fit(settings, model, datasets, Path(work))
     predicted = model.predict(parts["test"]["text"], verbose=0).argmax(axis=1)
     report = reported(settings, parts, model, predicted)
     return {

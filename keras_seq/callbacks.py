@@ -1,6 +1,7 @@
 """Callbacks for `model.fit`."""
 
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -99,7 +100,7 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
 
     Keras's own forgets the best epoch and its weights when a training is resumed by
     `keras.callbacks.BackupAndRestore`. This one writes them, epoch by epoch, to a folder, and reads them when a
-    training begins at a later epoch than the first. Put it before `BackupAndRestore` in the list of callbacks.
+    training begins at a later epoch than the first. Put it before the backup in the list of callbacks.
 
     Args:
         directory: the folder, created if need be.
@@ -109,17 +110,17 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
     def __init__(self, directory, **kwargs):
         super().__init__(**kwargs)
         self.directory = Path(directory)
-        self._is_first_epoch = True
-        self._was_over = False
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self._is_first_epoch, self._was_over = True, False
+        self._no_epoch_yet, self._was_over = True, False
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self._is_first_epoch and epoch > 0:
+        if self._no_epoch_yet and epoch > 0:
             self._restore(epoch - 1)
-        self._is_first_epoch = False
+        elif self._no_epoch_yet:
+            shutil.rmtree(self.directory, ignore_errors=True)  # of an earlier training
+        self._no_epoch_yet = False
 
     def on_epoch_end(self, epoch, logs=None):
         if self._was_over:  # interrupted after the last epoch: what comes after it must not count
@@ -130,20 +131,58 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         self.directory.mkdir(parents=True, exist_ok=True)
         if self.best_weights is not best_before:
             arrays = {str(i): weight for i, weight in enumerate(self.best_weights)}
-            _write(self.directory / f"best_{epoch}.npz", lambda file: np.savez(file, **arrays))
-        state = {"best": float(self.best), "best_epoch": self.best_epoch, "wait": self.wait}
-        _write(self.directory / f"epoch_{epoch}.json", lambda file: file.write(json.dumps(state).encode()))
+            _write(self.directory / f"best_{self.best_epoch}.npz", lambda file: np.savez(file, **arrays))
+        state = {
+            "best": None if self.best is None else float(self.best),
+            "best_epoch": self.best_epoch,
+            "wait": self.wait,
+            "has_weights": self.best_weights is not None,
+            "stopped": bool(self.model.stop_training),
+        }
+        _write(self.directory / f"epoch_{epoch:06d}.json", lambda file: file.write(json.dumps(state).encode()))
+
+    def on_train_end(self, logs=None):
+        states = sorted(self.directory.glob("epoch_*.json"))
+        if self._no_epoch_yet and states:  # resumed after the last epoch
+            self._restore(int(states[-1].stem.removeprefix("epoch_")))
+        super().on_train_end(logs)
 
     def _restore(self, epoch):
-        path = self.directory / f"epoch_{epoch}.json"
+        path = self.directory / f"epoch_{epoch:06d}.json"
         if not path.exists():
             return
         state = json.loads(path.read_text())
         self.best, self.best_epoch, self.wait = state["best"], state["best_epoch"], state["wait"]
-        self._was_over = self.wait >= self.patience
-        if self.restore_best_weights:
+        self._was_over = state["stopped"]
+        if state["has_weights"]:
             with np.load(self.directory / f"best_{self.best_epoch}.npz") as arrays:
                 self.best_weights = [arrays[str(i)] for i in range(len(arrays.files))]
+
+
+class SafeBackup(keras.callbacks.BackupAndRestore):
+    """`keras.callbacks.BackupAndRestore` whose backup is there whole or not at all.
+
+    Keras writes weights and epoch to two files, in place: a process that is killed in between leaves weights of one
+    epoch beside the number of another. Here both go into one archive, which is renamed when it is complete.
+
+    Args:
+        directory: the folder of the backup. It is left where it is when the training ends.
+    """
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        super().__init__(self.directory / "latest", delete_checkpoint=False)
+
+    def on_train_begin(self, logs=None):
+        shutil.rmtree(self.directory / "latest", ignore_errors=True)
+        if (self.directory / "backup.zip").exists():
+            shutil.unpack_archive(self.directory / "backup.zip", self.directory / "latest")
+        super().on_train_begin(logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        complete = shutil.make_archive(str(self.directory / "incomplete"), "zip", self.directory / "latest")
+        Path(complete).replace(self.directory / "backup.zip")
 
 
 def _write(path, write):

@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import uuid
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def save(model, path, card=None, overwrite=False):
         InputError: where `path` is there and may not be replaced, or the card has unknown entries.
         ValueError: on another backend than TensorFlow, which alone writes the SavedModel of a text model.
     """
-    path = Path(path)
+    path = Path(path).absolute()
     card = {**_CARD, **(card or {})}
     unknown = sorted(set(card) - set(_CARD))
     if unknown:
@@ -77,6 +78,8 @@ def load(path):
     """
     path = Path(path)
     read_card(path)
+    if not zipfile.is_zipfile(path / "model.keras"):
+        raise errors.InputError(f"File {str(path / 'model.keras')!r} is broken or half written: train the model anew.")
     return keras.saving.load_model(path / "model.keras", safe_mode=True)
 
 
@@ -108,7 +111,10 @@ def read_card(path):
 
 def check_free(path, overwrite=False):
     """Raise unless an artefact may be written to `path`: nothing there, or an artefact that may be replaced."""
-    path = Path(path)
+    path = Path(path).absolute()
+    parent = next(parent for parent in path.parents if parent.exists())
+    if not parent.is_dir():
+        raise errors.InputError(f"Cannot write to {str(path)!r}: {str(parent)!r} is a file. Name another folder.")
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not overwrite:

@@ -10,7 +10,7 @@ Weights: `kernel` W `(D, H)`, `bias` b `(H,)`, `context` v `(H, 1)`.
 import keras
 from keras import ops
 
-from keras_seq.cells.base import positive_integer
+from keras_seq.checks import check_mask, positive_integer
 
 
 def masked_softmax(scores, keep=None):
@@ -69,6 +69,7 @@ class AttentionPooling(keras.layers.Layer):
         self.built = True
 
     def call(self, sequences, mask=None):
+        check_mask(self, mask, sequences)
         u = ops.tanh(ops.matmul(sequences, self.kernel) + self.bias)
         scores = ops.squeeze(ops.matmul(u, self.context), -1)  # (B, T)
         a = masked_softmax(scores, None if mask is None else ops.cast(mask, "bool"))

@@ -1,12 +1,12 @@
 """What all cells share: the three parts of a step, dropout, and the constructor as configuration."""
 
 import inspect
-import operator
 
 import keras
 from keras import ops, tree
 
 from keras_seq import compat
+from keras_seq.checks import positive_integer
 
 _SERIALIZERS = {
     "activation": keras.activations.serialize,
@@ -217,13 +217,6 @@ class KernelCell(Cell):
     def prepare(self, states, training=False):
         """`(U, mask)`: the recurrent kernel, and the mask of recurrent dropout `(B, H)` or None."""
         return self.cast(self.recurrent_kernel), self.recurrent_mask(states[0], training)
-
-
-def positive_integer(name, value):
-    """An integer of any kind (NumPy's too) as an `int`."""
-    if not isinstance(value, bool) and hasattr(value, "__index__") and operator.index(value) > 0:
-        return operator.index(value)
-    raise ValueError(f"Argument `{name}` must be a positive integer, got {value!r}.")
 
 
 def dropped(tensor, mask):

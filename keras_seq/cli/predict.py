@@ -5,6 +5,7 @@ import json
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from keras_seq import saving
@@ -46,9 +47,9 @@ def _lines(stream):
 
 
 def _as_table(rows):
-    table = Table("label", "probability", "text", title=None)
+    table = Table("label", "probability", "text")
     for row in rows:
-        table.add_row(str(row["label"]), f"{row['probabilities'][row['label']]:.3f}", row["text"])
+        table.add_row(escape(str(row["label"])), f"{row['probabilities'][row['label']]:.3f}", escape(row["text"]))
     Console().print(table)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -42,7 +43,7 @@ def print_report(report, truth, predicted, labels):
     for name, value in report["model"].items():
         if name.startswith("accuracy_"):
             console.print(f"  of those that are {name.removeprefix('accuracy_')}: {value:.3f}")
-    confusion = Table("is \\ judged", *map(str, labels), title="Confusion matrix")
+    confusion = Table("is \\ judged", *(escape(str(label)) for label in labels), title="Confusion matrix")
     for label, row in zip(labels, confusion_matrix(truth, predicted, labels=range(len(labels))), strict=True):
-        confusion.add_row(str(label), *map(str, row))
+        confusion.add_row(escape(str(label)), *map(str, row))
     console.print(confusion)

@@ -11,7 +11,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
 from keras_seq import callbacks, data, models, saving
 from keras_seq.cli.report import bag_of_words, majority, print_report, scores
@@ -44,11 +43,11 @@ def train_to_artefact(settings, out, force=False):
 
     While it trains, all that is needed to go on lies in the folder `out` + `.training`.
     """
-    out = Path(out)
     saving.check_free(out, force)
     parts = load_parts(settings)
+    model, datasets = compose(settings, parts)
     work = _work_folder(out, settings, parts)
-    model, seconds = fit(settings, parts, work)
+    seconds = fit(settings, model, datasets, work)
     predicted = model.predict(parts["test"][settings.text], verbose=0).argmax(axis=1)
     report = reported(settings, parts, model, predicted)
     card = {
@@ -64,7 +63,7 @@ def train_to_artefact(settings, out, force=False):
     shutil.rmtree(work)
     truth = np.array([model.labels.index(value) for value in parts["test"][settings.label]])
     print_report(report, truth, predicted, model.labels)
-    Console().print(f"Wrote {out} ({seconds:.0f} s of training). Try: keras-seq predict {out} 'Your text.'")
+    print(f"Wrote {out} ({seconds:.0f} s of training). Try: keras-seq predict {out} 'Your text.'")
 
 
 def load_parts(settings):
@@ -91,37 +90,45 @@ def _check_labels(frame, label):
         )
 
 
-def fit(settings, parts, work):
-    """Train a new model, or go on with the one in the folder `work`: `(model, seconds)`."""
+def compose(settings, parts):
+    """The model to train, and its data: `(model, {"train": dataset, "validation": dataset})`."""
     keras.utils.set_random_seed(settings.seed)
     vectorizer = data.text_vectorizer(parts["train"][settings.text], **settings.words)
     labels = data.labels_of(pd.concat(parts.values()), settings.label)
-    model = models.sentiment_model(vectorizer, labels, **settings.model)
-
-    def dataset(part, shuffle):
-        columns = {"text": settings.text, "label": settings.label}
-        return data.text_dataset(
-            parts[part], vectorizer, **columns, batch_size=settings.batch_size, shuffle=shuffle, seed=settings.seed
+    datasets = {
+        part: data.text_dataset(
+            parts[part],
+            vectorizer,
+            settings.text,
+            settings.label,
+            batch_size=settings.batch_size,
+            shuffle=part == "train",
+            seed=settings.seed,
         )
+        for part in ("train", "validation")
+    }
+    return models.sentiment_model(vectorizer, labels, **settings.model), datasets
 
-    train = dataset("train", shuffle=True)
+
+def fit(settings, model, datasets, work):
+    """Train a model, or go on with the training in the folder `work`. Returns the seconds that all of it took."""
     clock = _Clock(work / "seconds.json")
     model.fit(
-        train,
-        validation_data=dataset("validation", shuffle=False),
+        datasets["train"],
+        validation_data=datasets["validation"],
         epochs=settings.epochs,
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
-            callbacks.EpochSeed(settings.seed, train),
+            callbacks.EpochSeed(settings.seed, datasets["train"]),
             callbacks.InverseTimeDecay(settings.decay, learning_rate=settings.model.get("learning_rate", 1e-3)),
             callbacks.ResumableEarlyStopping(
                 work / "best", monitor="val_accuracy", patience=settings.patience, restore_best_weights=True
             ),
             clock,
-            keras.callbacks.BackupAndRestore(work / "backup", delete_checkpoint=False),
+            callbacks.SafeBackup(work / "backup"),
         ],
     )
-    return model, clock.seconds
+    return clock.seconds
 
 
 def reported(settings, parts, model, predicted):
@@ -142,6 +149,7 @@ def reported(settings, parts, model, predicted):
 
 def _work_folder(out, settings, parts):
     """The folder in which a training can be taken up again, or an error if it holds another training."""
+    out = Path(out).absolute()  # "." has no name
     work = out.with_name(out.name + ".training")
     digest = hashlib.sha256()
     for frame in parts.values():
@@ -156,7 +164,7 @@ def _work_folder(out, settings, parts):
                 f"Folder {str(work)!r} holds an interrupted training that differs in {', '.join(differing)}: "
                 "call with what it was begun with, or remove the folder."
             )
-        Console(stderr=True).print(f"Going on with the training in {work}.")
+        print(f"Going on with the training in {work}.", file=sys.stderr)
         return work
     work.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")

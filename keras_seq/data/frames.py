@@ -1,5 +1,9 @@
 """Tables from files, and their division into parts."""
 
+import lzma
+import warnings
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +12,13 @@ import pandas as pd
 from keras_seq.errors import InputError, MissingExtraError
 
 # An empty cell is a missing value; a review that reads "NA" or "null" is not.
-_CELLS = {"keep_default_na": False, "na_values": [""]}
+_CELLS = {"keep_default_na": False, "na_values": [""], "index_col": False}
+_BROKEN = (ValueError, OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, pd.errors.ParserWarning)
 _READERS = {
     ".csv": lambda path: pd.read_csv(path, **_CELLS),
     ".tsv": lambda path: pd.read_csv(path, sep="\t", **_CELLS),
-    ".jsonl": lambda path: pd.read_json(path, lines=True, convert_dates=False),
-    ".ndjson": lambda path: pd.read_json(path, lines=True, convert_dates=False),
+    ".jsonl": lambda path: pd.read_json(path, lines=True, convert_dates=False, dtype=False),
+    ".ndjson": lambda path: pd.read_json(path, lines=True, convert_dates=False, dtype=False),
     ".parquet": lambda path: _read_parquet(path),
 }
 
@@ -44,7 +49,9 @@ def read_frame(path):
     if reader is None:
         raise InputError(f"File {str(path)!r} must end in one of {', '.join(_READERS)}: rename or convert it.")
     try:
-        frame = reader(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
+            frame = reader(path)
     except UnicodeDecodeError as error:
         raise InputError(
             f"File {str(path)!r} is not UTF-8 (byte {error.object[error.start]:#04x} at {error.start}): "
@@ -52,10 +59,13 @@ def read_frame(path):
         ) from error
     except pd.errors.EmptyDataError:
         raise InputError(f"File {str(path)!r} is empty: it needs a header line and rows.") from None
-    except ValueError as error:  # ParserError is one
-        raise InputError(f"File {str(path)!r} cannot be read as {endings[-1]}: {error}") from error
+    except _BROKEN as error:
+        raise InputError(
+            f"File {str(path)!r} cannot be read as {''.join(path.suffixes)}: {' '.join(str(error).split())} "
+            "Mend or convert the file."
+        ) from error
     if frame.empty:
-        raise InputError(f"File {str(path)!r} has no rows.")
+        raise InputError(f"File {str(path)!r} has no rows: it needs a header line and rows.")
     return frame
 
 

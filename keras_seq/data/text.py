@@ -102,8 +102,9 @@ def text_dataset(
     """
     rows = vectorized(checked_texts(column(frame, text), text), vectorizer)
     y = None if label is None else encoded_labels(column(frame, label), labels)
-    columns = () if y is None else (y,)
-    return TextBatches(rows, columns, batch_size, buckets, vectorizer.max_length, shuffle, seed).dataset()
+    batches = TextBatches(rows, () if y is None else (y,), batch_size, buckets, vectorizer.max_length, shuffle, seed)
+    batches.holds_indices = labels is not None
+    return batches.dataset()
 
 
 def vectorized(texts, vectorizer):
@@ -118,17 +119,36 @@ def vectorized(texts, vectorizer):
 
 def checked_texts(texts, name="texts"):
     """Texts as a list of strings, or an error that names the first that is none."""
-    texts = pd.Series(list(texts), dtype=object)
-    bad = texts.map(lambda text: not isinstance(text, str))
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InputError(
-            f"Column {name!r} must hold strings, got {texts[row]!r} in row {row} "
-            f"({int(bad.sum())} such row(s)): drop those rows or fill them."
-        )
-    if texts.empty:
+    texts = [_decoded(text) for text in _values(texts)]
+    if not texts:
         raise InputError(f"Column {name!r} has no rows.")
-    return texts.tolist()
+    bad = [row for row, text in enumerate(texts) if not _is_text(text)]
+    if bad:
+        raise InputError(
+            f"Column {name!r} must hold strings of valid Unicode, got {texts[bad[0]]!r} in row {bad[0]} "
+            f"({len(bad)} such row(s)): drop those rows or mend them."
+        )
+    return texts
+
+
+def _values(column):
+    """The values of a column, list, array or tensor, in a list."""
+    return list(column.numpy() if hasattr(column, "numpy") else column)
+
+
+def _decoded(value):
+    """Bytes, which is how TensorFlow hands out strings, as a string; other values as they are."""
+    return value.decode("utf-8", errors="surrogateescape") if isinstance(value, bytes) else value
+
+
+def _is_text(value):
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, or a byte that was no UTF-8
+        return False
+    return True
 
 
 def labels_of(frame, label):
@@ -145,17 +165,16 @@ def labels_of(frame, label):
 
 def encoded_labels(values, labels=None):
     """Labels as an array of integers or strings; with `labels`, as indices in that list."""
-    values = pd.Series(values)
-    if values.isna().any():
-        row = int(np.flatnonzero(values.isna())[0])
-        raise InputError(f"Label missing in row {row} ({int(values.isna().sum())} such row(s)): drop or fill them.")
-    if pd.api.types.is_integer_dtype(values):
-        encoded = values.to_numpy("int64")
-    elif values.map(lambda value: isinstance(value, str)).all():
-        encoded = values.to_numpy(object)
-    else:
-        kinds = ", ".join(sorted({type(value).__name__ for value in values}))
-        raise InputError(f"Labels must be all integers or all strings, got {kinds}: convert the column.")
+    values = [_decoded(value) for value in _values(values)]
+    values = [value.item() if getattr(value, "size", 0) == 1 else value for value in values]  # NumPy's; also (N, 1)
+    missing = [row for row, value in enumerate(values) if pd.api.types.is_scalar(value) and pd.isna(value)]
+    if missing:
+        raise InputError(f"Label missing in row {missing[0]} ({len(missing)} such row(s)): drop or fill them.")
+    kinds = {type(value) for value in values}
+    if kinds not in ({int}, {str}):
+        names = ", ".join(sorted(kind.__name__ for kind in kinds)) or "no labels"
+        raise InputError(f"Labels must be all integers or all strings, got {names}: convert the column.")
+    encoded = np.array(values, "int64" if kinds == {int} else object)
     return encoded if labels is None else _indices(encoded, labels)
 
 

@@ -12,7 +12,8 @@ def drop_in(cell_class, like):
     """A base class: `RNN(cell_class(...))` with the constructor of the Keras layer `like`, as it is installed.
 
     Arguments that the cell's constructor has go to the cell, the rest to `RNN`. Each argument of the cell can be
-    read off the layer. `use_cudnn` is accepted; True raises, because this package runs no cuDNN kernel.
+    read off the layer. `use_cudnn=True` raises when the layer is called, because this package has
+    no cuDNN kernel.
 
     Args:
         cell_class: a class of cells.
@@ -29,11 +30,22 @@ def drop_in(cell_class, like):
             given = signature.bind(self, *args, **kwargs).arguments
             given.pop("self")
             given.update(given.pop("kwargs", {}))
-            self.use_cudnn = _checked_cudnn(given.pop("use_cudnn", "auto"))
+            use_cudnn = given.pop("use_cudnn", "auto")
+            if use_cudnn not in ("auto", True, False):
+                raise ValueError(f"Argument `use_cudnn` must be 'auto', True or False, got {use_cudnn!r}.")
             cell = {name: given.pop(name) for name in [*of_cell, "implementation"] if name in given}
             shared = {name: given[name] for name in ("dtype", "trainable") if name in given}
             super().__init__(cell_class(**cell, **shared, name=f"{_snake(type(self).__name__)}_cell"), **given)
             self.input_spec = keras.layers.InputSpec(ndim=3)
+            self.use_cudnn = use_cudnn
+
+        def _check(self, *args):
+            if self.use_cudnn is True:
+                raise ValueError(
+                    f"Argument `use_cudnn` of layer {self.name!r} must be 'auto' or False, got True: keras_seq has no "
+                    "cuDNN kernel. Leave it at 'auto', or use the layer of keras.layers."
+                )
+            super()._check(*args)
 
         def get_config(self):
             config = super().get_config()
@@ -53,17 +65,6 @@ def drop_in(cell_class, like):
     for name in of_cell:
         setattr(DropIn, name, property(lambda self, name=name: getattr(self.cell, name)))
     return DropIn
-
-
-def _checked_cudnn(use_cudnn):
-    if use_cudnn is True:
-        raise ValueError(
-            "Argument `use_cudnn` must be 'auto' or False, got True: keras_seq has no cuDNN kernel. "
-            "Leave it at 'auto', or use the layer of keras.layers."
-        )
-    if use_cudnn not in ("auto", False):
-        raise ValueError(f"Argument `use_cudnn` must be 'auto', True or False, got {use_cudnn!r}.")
-    return use_cudnn
 
 
 def _snake(name):

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_seq.checks import check_mask
+
 _MODES = ("last", "mean", "max")
 
 
@@ -35,6 +37,7 @@ class SequencePooling(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, sequences, mask=None):
+        check_mask(self, mask, sequences)
         keep = ops.ones(ops.shape(sequences)[:2], "bool") if mask is None else ops.cast(mask, "bool")
         if self.mode == "max":
             kept_steps = ops.where(ops.expand_dims(keep, -1), sequences, -float("inf"))

@@ -5,6 +5,7 @@ from keras import ops, tree
 
 from keras_seq import compat
 from keras_seq.backend.loop import loop
+from keras_seq.checks import check_mask, fits
 from keras_seq.layers.stacked import StackedRNNCells, on_seam, output_size, release
 
 
@@ -161,21 +162,17 @@ class RNN(keras.layers.RNN):
                 f"Layer {self.name!r} cannot unroll over an unknown number of time steps, got inputs of shape "
                 f"{tuple(sequences.shape)}: give keras.Input a shape with the length, or leave `unroll=False`."
             )
-        if self.stateful and self.states is not None and not _fits((batch,), tree.flatten(self.states)[0].shape[:1]):
+        if self.stateful and self.states is not None and not fits((batch,), tree.flatten(self.states)[0].shape[:1]):
             raise ValueError(
                 f"Layer {self.name!r} is stateful with batch size {tree.flatten(self.states)[0].shape[0]}, "
                 f"got a batch of {batch}: keep the batch size, or drop the last, smaller batch."
             )
-        if mask is not None and not _fits(mask.shape, (batch, length)):
-            raise ValueError(
-                f"Argument `mask` of layer {self.name!r} must have shape (B, T) = {(batch, length)}, "
-                f"got {tuple(mask.shape)}."
-            )
+        check_mask(self, mask, sequences)
         if initial_state is None:
             return
         wanted = [(batch, *s.shape[1:]) for s in tree.flatten(self.get_initial_state(1))]
         given = [tuple(s.shape) for s in tree.flatten(initial_state)]
-        if len(given) != len(wanted) or not all(map(_fits, given, wanted)):
+        if len(given) != len(wanted) or not all(map(fits, given, wanted)):
             raise ValueError(
                 f"Argument `initial_state` of layer {self.name!r} must be {len(wanted)} tensor(s) of shapes "
                 f"{wanted}, got {len(given)} of shapes {given}."
@@ -209,10 +206,3 @@ class RNN(keras.layers.RNN):
             lambda s: keras.KerasTensor((batch, *s.shape[1:]), s.dtype), self.get_initial_state(1)
         )
         return keras.KerasTensor(shapes[0], self.compute_dtype), *states
-
-
-def _fits(shape, wanted):
-    """Whether two shapes agree wherever both are known."""
-    return len(shape) == len(wanted) and all(
-        a is None or b is None or a == b for a, b in zip(shape, wanted, strict=True)
-    )

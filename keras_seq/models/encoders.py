@@ -45,15 +45,14 @@ def _layer(encoder, units, return_sequences, name):
     if isinstance(encoder, str):
         return ENCODERS[encoder](units, return_sequences=return_sequences, name=name)
     if _is_cell(encoder):
-        return RNN(_copy(encoder), return_sequences=return_sequences, name=name)
-    changes = {"return_sequences": return_sequences} if hasattr(encoder, "return_sequences") else {}
-    return _copy(encoder, name=name, **changes)
+        return RNN(type(encoder).from_config(encoder.get_config()), return_sequences=return_sequences, name=name)
+    config = {**encoder.get_config(), "name": name}
+    wrapped = [config[key] for key in ("layer", "backward_layer") if config.get(key)]  # of Bidirectional
+    for one in [config, *(w["config"] for w in wrapped)]:
+        if "return_sequences" in one:
+            one["return_sequences"] = return_sequences
+    return type(encoder).from_config(config)
 
 
 def _is_cell(layer):
     return hasattr(layer, "state_size") and not isinstance(layer, keras.layers.RNN)
-
-
-def _copy(layer, **changes):
-    """A layer of the same configuration, changed where said, with fresh weights."""
-    return type(layer).from_config({**layer.get_config(), **changes})

@@ -36,9 +36,23 @@ class TextClassifier(keras.Model):
     def call(self, ids, training=None):
         return self.network(ids, training=training)
 
-    def fit(self, x=None, y=None, batch_size=None, validation_data=None, sample_weight=None, shuffle=True, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        **kwargs,
+    ):
         """`keras.Model.fit`, for strings too: their order is another one each epoch, unless `shuffle=False`."""
-        if _are_strings(x) and kwargs.get("validation_split"):
+        if validation_split and _are_strings(x):
             raise InputError("Argument `validation_split` cannot cut strings: use ks.data.split and `validation_data`.")
         if isinstance(validation_data, (tuple, list)):
             names = ("x", "y", "sample_weight")
@@ -48,23 +62,32 @@ class TextClassifier(keras.Model):
         elif validation_data is not None:
             validation_data = self._as_ids(validation_data)["x"]
         data = self._as_ids(x, y, sample_weight, batch_size, shuffle)
-        shuffle = shuffle and "batch_size" in data  # Keras shuffles arrays; datasets come shuffled
-        return super().fit(**data, validation_data=validation_data, shuffle=shuffle, **kwargs)
+        return super().fit(
+            **data,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle and "batch_size" in data,  # Keras shuffles arrays; datasets come shuffled
+            class_weight=class_weight,
+            **kwargs,
+        )
 
-    def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
         """`keras.Model.evaluate`, for strings too."""
-        return super().evaluate(**self._as_ids(x, y, sample_weight, batch_size), **kwargs)
+        return super().evaluate(**self._as_ids(x, y, sample_weight, batch_size), verbose=verbose, **kwargs)
 
-    def predict(self, x, batch_size=None, **kwargs):
+    def predict(self, x, batch_size=None, verbose="auto", **kwargs):
         """`keras.Model.predict`, for strings too: probabilities `(B, C)`, in the order of `x`."""
         if not _are_strings(x):
-            return super().predict(x, batch_size=batch_size, **kwargs)
+            return super().predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
         from keras_seq.data.text import checked_texts, vectorized
 
         rows = vectorized(checked_texts(x), self.vectorizer)
         order = np.argsort([len(row) for row in rows], kind="stable")  # texts of like length, little padding
         dataset = self._batches([rows[i] for i in order], (), batch_size, shuffle=False)
-        probabilities = super().predict(dataset, **kwargs)
+        probabilities = super().predict(dataset, verbose=verbose, **kwargs)
         return probabilities[np.argsort(order)]
 
     def _as_ids(self, x, y=None, sample_weight=None, batch_size=None, shuffle=False):
@@ -93,8 +116,10 @@ class TextClassifier(keras.Model):
         import tensorflow as tf
 
         spec = dataset.element_spec
-        if not isinstance(spec, tuple) or isinstance(self.labels[0], str) != (spec[1].dtype == tf.string):
+        if not isinstance(spec, tuple) or getattr(getattr(dataset, "batches", None), "holds_indices", False):
             return dataset
+        if isinstance(self.labels[0], str) and spec[1].dtype != tf.string:
+            return dataset  # integers beside labels that are strings are indices
 
         def encode(ids, labels, *rest):
             matches = labels[:, None] == tf.constant(self.labels, labels.dtype)  # (B, C)
@@ -155,9 +180,7 @@ def _are_strings(x):
     """Whether `x` holds texts: strings in a list, an array, a column or a TensorFlow tensor."""
     if isinstance(x, (str, bytes)):
         raise InputError(f"Texts must come in a list, got the single text {x!r}: write [{x!r}].")
-    dtype = getattr(x, "dtype", None)
-    if dtype is not None and str(dtype)[:2] in ("<U", "|S"):
-        return True
-    if isinstance(x, (list, tuple)) or str(dtype) in ("object", "str", "string"):
-        return any(isinstance(value, str) for value in x)
-    return "string" in str(dtype)
+    dtype = str(getattr(x, "dtype", ""))
+    if isinstance(x, (list, tuple)) or dtype in ("object", "category"):
+        return not len(x) or any(isinstance(value, (str, bytes)) for value in x)
+    return dtype == "str" or "string" in dtype or dtype[:2] in ("<U", "|S")

@@ -1,0 +1,26 @@
+"""Checks of arguments that many layers share. Each error names the argument, what was expected, and what came."""
+
+import operator
+
+
+def positive_integer(name, value):
+    """An integer of any kind (NumPy's too) as an `int`."""
+    if not isinstance(value, bool) and hasattr(value, "__index__") and operator.index(value) > 0:
+        return operator.index(value)
+    raise ValueError(f"Argument `{name}` must be a positive integer, got {value!r}.")
+
+
+def check_mask(layer, mask, sequences):
+    """Raise unless `mask` is None or has the shape (B, T) of `sequences` (B, T, ...)."""
+    wanted = tuple(sequences.shape[:2])
+    if mask is not None and not fits(mask.shape, wanted):
+        raise ValueError(
+            f"Argument `mask` of layer {layer.name!r} must have shape (B, T) = {wanted}, got {tuple(mask.shape)}."
+        )
+
+
+def fits(shape, wanted):
+    """Whether two shapes agree wherever both are known."""
+    return len(shape) == len(wanted) and all(
+        a is None or b is None or a == b for a, b in zip(shape, wanted, strict=True)
+    )
