@@ -1,5 +1,11 @@
-"""Names that the examples in docstrings use without importing them."""
+"""Set-up that must come before Keras is imported, and names for the examples in docstrings."""
 
+import os
+
+os.environ.setdefault("JAX_ENABLE_X64", "1")  # the tests' oracle is float64
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
 import numpy as np
 import pytest
 
@@ -8,4 +14,5 @@ import keras_seq as ks
 
 @pytest.fixture(autouse=True)
 def _names(doctest_namespace):
-    doctest_namespace.update(np=np, ks=ks, **{name: getattr(ks.layers, name) for name in ks.layers.__all__})
+    names = {name: getattr(ks.layers, name) for name in ks.layers.__all__}
+    doctest_namespace.update(np=np, keras=keras, ks=ks, **names)

@@ -1,5 +1,6 @@
 """Checks of arguments that many layers share. Each error names the argument, what was expected, and what came."""
 
+import numbers
 import operator
 
 
@@ -8,6 +9,13 @@ def positive_integer(name, value):
     if not isinstance(value, bool) and hasattr(value, "__index__") and operator.index(value) > 0:
         return operator.index(value)
     raise ValueError(f"Argument `{name}` must be a positive integer, got {value!r}.")
+
+
+def positive_number(name, value):
+    """A number above zero, as a `float`."""
+    if not isinstance(value, bool) and isinstance(value, numbers.Real) and 0 < value < float("inf"):
+        return float(value)
+    raise ValueError(f"Argument `{name}` must be a positive number, got {value!r}.")
 
 
 def check_mask(layer, mask, sequences):

@@ -23,6 +23,8 @@ def loop(
     unroll=False,
     zero_output_for_mask=False,
     return_sequences=True,
+    return_trace=False,
+    perturbation=None,
 ):
     """Run `step(inputs, states) -> (output, states)` over the second axis of `inputs`.
 
@@ -35,39 +37,46 @@ def loop(
         unroll: one copy of the step for each time step (`T` must be known) in place of a loop in the graph.
         zero_output_for_mask: with `return_sequences`, outputs of masked steps are zero.
         return_sequences: whether to keep the outputs of all steps.
+        return_trace: whether to keep the states after each step.
+        perturbation: None, or a nest like the states, of tensors `(B, T, ...)` in the order of reading. Then `step`
+            is given the entry of its step as a third argument, to add it to its new states: the gradient of a loss
+            with respect to the entry at t, read at zero, is that with respect to the state after step t.
 
     Returns:
-        `(output, states)`: outputs `(B, T, ...)`, or `(B, ...)` of the last step; and the states after it.
+        `(output, states)`: outputs `(B, T, ...)`, or `(B, ...)` of the last step; and the states after it. With
+        `return_trace` a third: a nest like the states, of tensors `(B, T, ...)` in the order of reading.
     """
     xs = (inputs,) if mask is None else (inputs, ops.cast(mask, "bool"))
     xs = tree.map_structure(lambda x: ops.swapaxes(ops.convert_to_tensor(x), 0, 1), xs)
     if go_backwards:
         xs = tree.map_structure(lambda x: ops.flip(x, axis=0), xs)
+    if perturbation is not None:
+        xs = (*xs, tree.map_structure(lambda p: ops.swapaxes(ops.convert_to_tensor(p), 0, 1), perturbation))
     # The previous output is carried only where something asks for it: autodiff would store it at each step.
     carries_output = mask is not None or not return_sequences
 
     def body(carry, x):
         states = carry[0]
-        output, new_states = step(x[0], states)
+        output, new_states = step(x[0], states) if perturbation is None else step(x[0], states, x[-1])
         new_states = _in_form_of(states, new_states)
         emitted = output
         if mask is not None:
-            new_states = _where(x[1], new_states, states)
+            new_states = where_rows(x[1], new_states, states)
             zeros = tree.map_structure(ops.zeros_like, output)
-            held = _where(x[1], output, carry[1] if len(carry) == 2 else zeros)
-            emitted = _where(x[1], output, zeros) if zero_output_for_mask else held
+            held = where_rows(x[1], output, carry[1] if len(carry) == 2 else zeros)
+            emitted = where_rows(x[1], output, zeros) if zero_output_for_mask else held
             output = held
-        carry = (new_states, output) if carries_output else (new_states,)
-        return carry, (emitted,) if return_sequences else ()
+        kept = ([emitted] if return_sequences else []) + ([new_states] if return_trace else [])
+        return (new_states, output) if carries_output else (new_states,), kept
 
     if unroll or native.runs_eagerly() or tree.flatten(xs)[0].shape[0] == 0:
-        carry, outputs = _python_scan(body, (states,), xs)
+        carry, kept = _python_scan(body, (states,), xs)
     else:
-        carry = (states, _zero_output(step, xs[0], states)) if carries_output else (states,)
-        carry, outputs = native.scan(body, carry, xs)
-    if not return_sequences:
-        return carry[1], carry[0]
-    return tree.map_structure(lambda y: ops.swapaxes(y, 0, 1), outputs[0]), carry[0]
+        carry = (states, _zero_output(body, states, xs)) if carries_output else (states,)
+        carry, kept = native.scan(body, carry, xs)
+    kept = tree.map_structure(lambda y: ops.swapaxes(y, 0, 1), kept)
+    output = kept[0] if return_sequences else carry[1]
+    return (output, carry[0], kept[-1]) if return_trace else (output, carry[0])
 
 
 def _in_form_of(states, new_states):
@@ -80,7 +89,7 @@ def _in_form_of(states, new_states):
     return tree.pack_sequence_as(states, [ops.cast(new, old.dtype) for old, new in zip(flat, new_flat, strict=True)])
 
 
-def _where(keep, new, old):
+def where_rows(keep, new, old):
     """`new` where `keep` (B,), else `old`, for each pair of tensors (B, ...) of two nests."""
 
     def select(n, o):
@@ -89,11 +98,11 @@ def _where(keep, new, old):
     return tree.map_structure(select, new, old)
 
 
-def _zero_output(step, inputs, states):
+def _zero_output(body, states, xs):
     """Zeros in the form of the step's output: what a sequence starts from."""
-    first = tree.map_structure(lambda x: ops.zeros((ops.shape(x)[1], *x.shape[2:]), x.dtype), inputs)
-    output, _ = native.spec_of(step, first, states)
-    batch = ops.shape(tree.flatten(inputs)[0])[1]
+    first = tree.map_structure(lambda x: ops.zeros((ops.shape(x)[1], *x.shape[2:]), x.dtype), xs)
+    (_, output), _ = native.spec_of(body, (states,), first)
+    batch = ops.shape(tree.flatten(xs)[0])[1]
     return tree.map_structure(lambda y: ops.zeros((batch, *y.shape[1:]), y.dtype), output)
 
 

@@ -22,16 +22,20 @@ def argument_names(cell_class):
 
 
 def _full_signature(cell_class):
-    """The signature of a constructor whose `**kwargs` go to the classes above: theirs follow, as keywords."""
+    """The signature of a constructor whose `**kwargs` go to the classes above: theirs follow, as keywords.
+
+    A constructor that takes `*args` hands on positional arguments, too: theirs then keep their places.
+    """
     classes = cell_class.__mro__[: cell_class.__mro__.index(Cell) + 1]
     constructors = [vars(cls)["__init__"] for cls in classes if "__init__" in vars(cls)]
-    parameters = {}
+    parameters, handed_on = {}, True
     for constructor in constructors:
-        inherited = bool(parameters)
         *own, rest = list(inspect.signature(constructor).parameters.values())[1:]
-        for p in own:
-            parameters.setdefault(p.name, p.replace(kind=p.KEYWORD_ONLY) if inherited else p)
-    return inspect.Signature([*parameters.values(), rest])
+        named = [p for p in own if p.kind is not p.VAR_POSITIONAL]
+        for p in named:
+            parameters.setdefault(p.name, p if handed_on else p.replace(kind=p.KEYWORD_ONLY))
+        handed_on = handed_on and len(named) < len(own)
+    return inspect.Signature([*sorted(parameters.values(), key=lambda p: p.kind), rest])
 
 
 class Cell(compat.DropoutRNNCell, keras.layers.Layer):
@@ -145,7 +149,8 @@ class Cell(compat.DropoutRNNCell, keras.layers.Layer):
 class KernelCell(Cell):
     """A cell with a kernel `(D, G*H)`, a recurrent kernel `(H, G*H)` and a bias, for `G` gates of `H` units.
 
-    The arguments are those of the cells of `keras.layers`; subclasses say what the weights mean.
+    The recurrent kernel reads the output of the step before, of size `output_size`, which is `H` unless a subclass
+    says otherwise. The arguments are those of the cells of `keras.layers`; subclasses say what the weights mean.
     """
 
     gates = 1
@@ -188,7 +193,7 @@ class KernelCell(Cell):
     def build(self, input_shape):
         width = self.gates * self.units
         self.kernel = self._add("kernel", (input_shape[-1], width))
-        self.recurrent_kernel = self._add("recurrent_kernel", (self.units, width), group="recurrent")
+        self.recurrent_kernel = self._add("recurrent_kernel", (self.output_size, width), group="recurrent")
         self.bias = self._add("bias", self.bias_shape(), self.bias_start()) if self.use_bias else None
         self.built = True
 
@@ -199,13 +204,15 @@ class KernelCell(Cell):
         return self.bias_initializer
 
     def _add(self, name, shape, initializer=None, group=None):
+        """A weight under the arguments of its group: `{group}_initializer`, and a regularizer and a constraint if the
+        cell has arguments for them."""
         group = group or name
         return self.add_weight(
             shape=shape,
             name=name,
             initializer=initializer or getattr(self, f"{group}_initializer"),
-            regularizer=getattr(self, f"{group}_regularizer"),
-            constraint=getattr(self, f"{group}_constraint"),
+            regularizer=getattr(self, f"{group}_regularizer", None),
+            constraint=getattr(self, f"{group}_constraint", None),
             autocast=False,
         )
 

@@ -17,8 +17,8 @@ _BROKEN = (ValueError, OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, zl
 _READERS = {
     ".csv": lambda path: pd.read_csv(path, **_CELLS),
     ".tsv": lambda path: pd.read_csv(path, sep="\t", **_CELLS),
-    ".jsonl": lambda path: pd.read_json(path, lines=True, convert_dates=False, dtype=False),
-    ".ndjson": lambda path: pd.read_json(path, lines=True, convert_dates=False, dtype=False),
+    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False),
+    ".ndjson": lambda path: pd.read_json(path, lines=True, dtype=False),
     ".parquet": lambda path: _read_parquet(path),
 }
 

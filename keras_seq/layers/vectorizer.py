@@ -47,7 +47,7 @@ class TextVectorizer(keras.layers.TextVectorization):
 
         if self.lowercase:
             texts = tf.strings.lower(texts, encoding="utf-8")
-        texts = tf.strings.regex_replace(texts, r"<[^<>]{1,20}>", " ")
+        texts = tf.strings.regex_replace(texts, r"</?[A-Za-z][^<>]{0,18}>", " ")
         texts = tf.strings.regex_replace(texts, "’", "'")
         return tf.strings.regex_replace(texts, r"([^\pL\pN\pM\s'_])", r" \1 ")
 
