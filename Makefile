@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-OLDEST := tensorflow==2.20.0 keras==3.13.0 pandas==2.2.2 "numpy<2.1"
+OLDEST := tensorflow==2.20.0 keras==3.13.0 pandas==2.2.2 numpy==2.0.2 typer==0.20.0 rich==13.0.0 \
+	scikit-learn==1.5.0 pyarrow==17.0.0 hypothesis==6.112.0 pytest==8.0.0
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -18,7 +19,7 @@ test: $(VENV)/.dev
 	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/backend tests/cells tests/layers
 
 test-oldest:
-	$(MAKE) test VENV=.venv-oldest PINS='$(OLDEST)'
+	$(MAKE) test VENV=.venv-oldest PINS='$(strip $(OLDEST))'
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

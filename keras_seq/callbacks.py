@@ -123,11 +123,11 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         self._no_epoch_yet = False
 
     def on_epoch_end(self, epoch, logs=None):
+        best_before = self.best_weights
         if self._was_over:  # interrupted after the last epoch: what comes after it must not count
             self.model.stop_training = True
-            return
-        best_before = self.best_weights
-        super().on_epoch_end(epoch, logs)
+        else:
+            super().on_epoch_end(epoch, logs)
         self.directory.mkdir(parents=True, exist_ok=True)
         if self.best_weights is not best_before:
             arrays = {str(i): weight for i, weight in enumerate(self.best_weights)}

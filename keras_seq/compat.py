@@ -20,10 +20,17 @@ except ImportError:
         return True
 
 
-def mask_of(tensor):
-    """The mask that Keras attached to a tensor, or None.
+try:
+    # Keras hands a layer the mask of its input, but only if that is the layer's one tensor argument: beside
+    # `initial_state` the mask is lost. It is still kept with the tensor: as an attribute, or, where tensors take none
+    # (JAX's tracers), in a table. Without this name only the attribute is found.
+    from keras.src.backend.common.masking import get_keras_mask as _kept_mask
+except ImportError:
 
-    Keras hands a layer the mask of its input, but only if that is the layer's one tensor argument: beside
-    `initial_state` the mask is lost. It still hangs on the tensor, as the attribute read here.
-    """
-    return getattr(tensor, "_keras_mask", None)
+    def _kept_mask(tensor):
+        return getattr(tensor, "_keras_mask", None)
+
+
+def mask_of(tensor):
+    """The mask that Keras keeps with a tensor, or None."""
+    return _kept_mask(tensor)

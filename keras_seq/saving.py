@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 import uuid
 import zipfile
 from importlib.metadata import version
@@ -35,8 +36,9 @@ _KINDS = {"TextClassifier": "sentiment"}
 def save(model, path, card=None, overwrite=False):
     """Write a model as an artefact: `model.keras`, `saved_model/` and `card.json` in one folder.
 
-    The folder is written under a temporary name and renamed when it is complete, so `path` holds all of it or what
-    it held before.
+    The folder is written under a temporary name and renamed when it is complete. A process that is killed leaves at
+    `path` all of it, what was there before, or, for the moment between two renamings, nothing; then both stand beside
+    it under hidden names that end in `.partial`.
 
     Args:
         model: a model of `ks.models`, or another `keras.Model` (then `kind` is its class).
@@ -78,9 +80,13 @@ def load(path):
     """
     path = Path(path)
     read_card(path)
-    if not zipfile.is_zipfile(path / "model.keras"):
-        raise errors.InputError(f"File {str(path / 'model.keras')!r} is broken or half written: train the model anew.")
-    return keras.saving.load_model(path / "model.keras", safe_mode=True)
+    try:
+        return keras.saving.load_model(path / "model.keras", safe_mode=True)
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise errors.InputError(
+            f"File {str(path / 'model.keras')!r} cannot be loaded ({reason}): if it is half written, train anew."
+        ) from error
 
 
 def read_card(path):
@@ -92,7 +98,9 @@ def read_card(path):
     path = Path(path)
     if not path.is_dir():
         raise errors.InputError(f"There is no folder {str(path)!r}: train a model into it, or check the path.")
-    missing = [name for name in ("card.json", "model.keras", "saved_model") if not (path / name).exists()]
+    missing = [
+        name for name in ("card.json", "model.keras", "saved_model/saved_model.pb") if not (path / name).is_file()
+    ]
     if missing:
         raise errors.InputError(
             f"Folder {str(path)!r} is no artefact of keras_seq, or only a part of one: {', '.join(missing)} missing. "
@@ -122,16 +130,19 @@ def check_free(path, overwrite=False):
             f"{str(path)!r} is there already and is not overwritten: name another folder, or pass --force "
             "(overwrite=True)."
         )
-    if not (path / "card.json").is_file():
+    read_card(path)
+    others = sorted({entry.name for entry in path.iterdir()} - {"card.json", "model.keras", "saved_model"})
+    if others:
         raise errors.InputError(
-            f"{str(path)!r} is no artefact of keras_seq, so it is not replaced: remove it yourself."
+            f"Folder {str(path)!r} holds more than an artefact ({', '.join(others)}), so it is not replaced: "
+            "move that, or name another folder."
         )
 
 
 def versions():
     """Versions of what a result depends on."""
-    packages = {name: version(name) for name in ("keras_seq", "keras", keras.backend.backend(), "numpy")}
-    return {"python": platform.python_version(), **packages}
+    modules = {name: sys.modules[name].__version__ for name in ("keras", keras.backend.backend(), "numpy")}
+    return {"python": platform.python_version(), "keras_seq": version("keras_seq"), **modules}
 
 
 def _swap_in(temporary, path):
@@ -141,7 +152,7 @@ def _swap_in(temporary, path):
         os.replace(path, old)
     try:
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:  # also an interruption from the keyboard
         if old.exists():
             os.replace(old, path)
         raise

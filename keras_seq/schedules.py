@@ -35,10 +35,10 @@ class InverseTimeDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.name = name
 
     def __call__(self, step):
-        t = ops.cast(step, "float32")
-        if self.steps_per_epoch is not None:
-            t = ops.floor(t / self.steps_per_epoch)
-        return self.learning_rate / (1.0 + self.decay * t)
+        t = step
+        if self.steps_per_epoch is not None:  # in integers: compiled float division can fall short of a whole epoch
+            t = ops.floor_divide(ops.cast(step, "int32"), self.steps_per_epoch)
+        return self.learning_rate / (1.0 + self.decay * ops.cast(t, "float32"))
 
     def get_config(self):
         return {

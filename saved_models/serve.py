@@ -9,6 +9,7 @@ import tensorflow as tf
 
 directory, *texts = sys.argv[1:]
 serve = tf.saved_model.load(f"{directory}/saved_model").signatures["serving_default"]
-answer = serve(text=tf.constant(texts))
+answer = serve(text=tf.constant(texts, tf.string))
 for text, label, probabilities in zip(texts, answer["label"].numpy(), answer["probabilities"].numpy(), strict=True):
-    print(f"{label.decode():10} {probabilities.max():.3f}  {text}")
+    label = label.decode() if isinstance(label, bytes) else label
+    print(f"{label:10} {probabilities.max():.3f}  {text}")

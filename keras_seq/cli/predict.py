@@ -5,8 +5,8 @@ import json
 import sys
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from keras_seq import saving
 from keras_seq.data.frames import column, read_frame
@@ -38,18 +38,18 @@ def _lines(stream):
     if stream.isatty():
         raise InputError("No texts: give them as arguments, with --data FILE, or on standard input.")
     try:
-        texts = stream.buffer.read().decode("utf-8").splitlines()
+        texts = stream.buffer.read().decode("utf-8").replace("\r\n", "\n").removesuffix("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"Standard input is not UTF-8 (byte at {error.start}): convert it first.") from None
     if not texts:
         raise InputError("No texts: standard input is empty.")
-    return texts
+    return texts.split("\n")
 
 
 def _as_table(rows):
     table = Table("label", "probability", "text")
     for row in rows:
-        table.add_row(escape(str(row["label"])), f"{row['probabilities'][row['label']]:.3f}", escape(row["text"]))
+        table.add_row(Text(str(row["label"])), f"{row['probabilities'][row['label']]:.3f}", Text(row["text"]))
     Console().print(table)
 
 

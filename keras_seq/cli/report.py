@@ -2,8 +2,8 @@
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
@@ -43,7 +43,7 @@ def print_report(report, truth, predicted, labels):
     for name, value in report["model"].items():
         if name.startswith("accuracy_"):
             console.print(f"  of those that are {name.removeprefix('accuracy_')}: {value:.3f}")
-    confusion = Table("is \\ judged", *(escape(str(label)) for label in labels), title="Confusion matrix")
+    confusion = Table("is \\ judged", *(Text(str(label)) for label in labels), title="Confusion matrix")
     for label, row in zip(labels, confusion_matrix(truth, predicted, labels=range(len(labels))), strict=True):
-        confusion.add_row(escape(str(label)), *map(str, row))
+        confusion.add_row(Text(str(label)), *map(str, row))
     console.print(confusion)

@@ -1,5 +1,7 @@
 """`keras-seq train sentiment`: from a table to an artefact, with a report on rows that the training never saw."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import shutil
@@ -15,7 +17,7 @@ import pandas as pd
 from keras_seq import callbacks, data, models, saving
 from keras_seq.cli.report import bag_of_words, majority, print_report, scores
 from keras_seq.data.frames import column
-from keras_seq.data.text import checked_texts
+from keras_seq.data.text import checked_texts, encoded_labels
 from keras_seq.errors import InputError
 
 VALIDATION_SIZE = 0.1  # of the rows that are not held out
@@ -47,7 +49,8 @@ def train_to_artefact(settings, out, force=False):
     parts = load_parts(settings)
     model, datasets = compose(settings, parts)
     work = _work_folder(out, settings, parts)
-    seconds = fit(settings, model, datasets, work)
+    with _alone_in(work):
+        seconds = fit(settings, model, datasets, work)
     predicted = model.predict(parts["test"][settings.text], verbose=0).argmax(axis=1)
     report = reported(settings, parts, model, predicted)
     card = {
@@ -82,7 +85,7 @@ def load_parts(settings):
 
 def _check_labels(frame, label):
     data.labels_of(frame, label)
-    counts = frame[label].value_counts()
+    counts = pd.Series(encoded_labels(frame[label], name=label)).value_counts()
     if counts.min() < 3:
         raise InputError(
             f"Label {counts.idxmin()!r} has {counts.min()} row(s); three are needed (to train, to validate, held out): "
@@ -156,6 +159,8 @@ def _work_folder(out, settings, parts):
         digest.update(pd.util.hash_pandas_object(frame[[settings.text, settings.label]]).to_numpy().tobytes())
     run = {**asdict(settings), "data_sha256": digest.hexdigest(), "versions": saving.versions()}
     path = work / "run.json"
+    if work.exists() and not path.exists() and not (work.is_dir() and not any(work.iterdir())):
+        raise InputError(f"{str(work)!r} is needed for the training and is something else: rename it, or --out.")
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
         differing = sorted(name for name in {*run, *before} if run.get(name) != before.get(name))
@@ -171,6 +176,19 @@ def _work_folder(out, settings, parts):
     temporary.write_text(json.dumps(run, indent=2), encoding="utf-8")
     temporary.replace(path)
     return work
+
+
+@contextlib.contextmanager
+def _alone_in(work):
+    """Keep other processes out of a folder; the lock goes with the process, however that ends."""
+    with (work / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f"Another process is training in {str(work)!r}: wait for it, or name another --out."
+            ) from None
+        yield
 
 
 class _Clock(keras.callbacks.Callback):

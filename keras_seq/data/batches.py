@@ -29,7 +29,6 @@ class TextBatches:
         self.edges = np.array(sorted({*(edge for edge in buckets if edge < max_length), max_length}))
         self.edge_of_row = np.searchsorted(self.edges, [len(row) for row in rows])
         self.epoch = 0
-        self.holds_indices = False  # whether labels are indices in a list of labels, rather than labels
 
     def __len__(self):
         return math.ceil(len(self.rows) / self.batch_size)

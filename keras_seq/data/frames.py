@@ -61,11 +61,11 @@ def read_frame(path):
         raise InputError(f"File {str(path)!r} is empty: it needs a header line and rows.") from None
     except _BROKEN as error:
         raise InputError(
-            f"File {str(path)!r} cannot be read as {''.join(path.suffixes)}: {' '.join(str(error).split())} "
+            f"File {str(path)!r} cannot be read as {''.join(path.suffixes)}: {' '.join(str(error).split())}. "
             "Mend or convert the file."
         ) from error
     if frame.empty:
-        raise InputError(f"File {str(path)!r} has no rows: it needs a header line and rows.")
+        raise InputError(f"File {str(path)!r} has no rows: give a file with at least one.")
     return frame
 
 

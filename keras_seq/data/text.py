@@ -86,8 +86,9 @@ def text_dataset(
         seed: the order of epoch `e` depends on the seed and `e` alone.
 
     Returns:
-        A `tf.data.Dataset` of `(ids (B, T), labels (B,))`, or of ids. Its attribute `batches` is the `TextBatches`
-        behind it, whose `epoch` may be set to resume a training (`ks.callbacks.EpochSeed` does).
+        A `tf.data.Dataset` of `(ids (B, T), labels (B,))`, or of ids; labels are strings or int64, indices int32.
+        Its attribute `batches` is the `TextBatches` behind it, whose `epoch` may be set to resume a training
+        (`ks.callbacks.EpochSeed` does).
 
     Raises:
         InputError: for missing columns, texts or labels, or labels of another kind.
@@ -101,10 +102,9 @@ def text_dataset(
     (32, tf.string)
     """
     rows = vectorized(checked_texts(column(frame, text), text), vectorizer)
-    y = None if label is None else encoded_labels(column(frame, label), labels)
-    batches = TextBatches(rows, () if y is None else (y,), batch_size, buckets, vectorizer.max_length, shuffle, seed)
-    batches.holds_indices = labels is not None
-    return batches.dataset()
+    y = None if label is None else encoded_labels(column(frame, label), labels, label)
+    columns = () if y is None else (y,)
+    return TextBatches(rows, columns, batch_size, buckets, vectorizer.max_length, shuffle, seed).dataset()
 
 
 def vectorized(texts, vectorizer):
@@ -157,23 +157,25 @@ def labels_of(frame, label):
     Raises:
         InputError: where the column or a label is missing, labels are neither integers nor strings, or all the same.
     """
-    found = sorted(set(encoded_labels(column(frame, label)).tolist()))
+    found = sorted(set(encoded_labels(column(frame, label), name=label).tolist()))
     if len(found) < 2:
         raise InputError(f"Column {label!r} has a single label, {found[0]!r}: two or more are needed.")
     return found
 
 
-def encoded_labels(values, labels=None):
-    """Labels as an array of integers or strings; with `labels`, as indices in that list."""
+def encoded_labels(values, labels=None, name="y"):
+    """Labels as an array of strings or int64; with `labels`, as indices in that list, int32."""
     values = [_decoded(value) for value in _values(values)]
     values = [value.item() if getattr(value, "size", 0) == 1 else value for value in values]  # NumPy's; also (N, 1)
     missing = [row for row, value in enumerate(values) if pd.api.types.is_scalar(value) and pd.isna(value)]
     if missing:
-        raise InputError(f"Label missing in row {missing[0]} ({len(missing)} such row(s)): drop or fill them.")
+        raise InputError(
+            f"Label missing in row {missing[0]} of {name!r} ({len(missing)} such row(s)): drop or fill them."
+        )
     kinds = {type(value) for value in values}
     if kinds not in ({int}, {str}):
         names = ", ".join(sorted(kind.__name__ for kind in kinds)) or "no labels"
-        raise InputError(f"Labels must be all integers or all strings, got {names}: convert the column.")
+        raise InputError(f"Labels in {name!r} must be all integers or all strings, got {names}: convert them.")
     encoded = np.array(values, "int64" if kinds == {int} else object)
     return encoded if labels is None else _indices(encoded, labels)
 
@@ -185,4 +187,4 @@ def _indices(values, labels):
     unknown = [value for value in pd.unique(values) if value not in index]
     if unknown:
         raise InputError(f"Unknown label(s) {', '.join(repr(value) for value in unknown)}: labels are {list(labels)}.")
-    return np.array([index[value] for value in values], "int64")
+    return np.array([index[value] for value in values], "int32")

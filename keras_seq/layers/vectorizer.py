@@ -7,9 +7,9 @@ import keras
 class TextVectorizer(keras.layers.TextVectorization):
     """Turns texts into rows of word ids, padded with 0 at the end.
 
-    A word is what stands between spaces; punctuation counts as words of its own (an apostrophe stays inside its word,
-    tags such as `<br />` are dropped). Id 0 is padding, 1 a word that the vocabulary does not have. An empty text
-    gives a row of zeros; of a long one the first `max_length` words are kept.
+    A word is what stands between spaces; punctuation counts as words of its own (an apostrophe between letters
+    stays inside its word, tags such as `<br />` are dropped). Id 0 is padding, 1 a word that the vocabulary does not
+    have. An empty text gives a row of zeros; of a long one the first `max_length` words are kept.
 
     `ks.data.text_vectorizer` makes one from texts.
 
@@ -36,10 +36,10 @@ class TextVectorizer(keras.layers.TextVectorization):
             raise ValueError("Argument `vocabulary` must hold at least one word, got none.")
         if not isinstance(max_length, int) or max_length < 1:
             raise ValueError(f"Argument `max_length` must be a positive integer, got {max_length!r}.")
-        self._words = list(vocabulary)
+        self.vocabulary = list(vocabulary)
         self.max_length = max_length
         self.lowercase = lowercase
-        super().__init__(standardize=self.standardize_text, split="whitespace", vocabulary=self._words, **kwargs)
+        super().__init__(standardize=self.standardize_text, split="whitespace", vocabulary=self.vocabulary, **kwargs)
 
     def standardize_text(self, texts):
         """Strings with one space around each punctuation mark, in lower case if case is ignored."""
@@ -48,7 +48,10 @@ class TextVectorizer(keras.layers.TextVectorization):
         if self.lowercase:
             texts = tf.strings.lower(texts, encoding="utf-8")
         texts = tf.strings.regex_replace(texts, r"</?[A-Za-z][^<>]{0,18}>", " ")
+        texts = tf.strings.regex_replace(texts, r"[\pZ\p{Cf}]+", " ")
         texts = tf.strings.regex_replace(texts, "’", "'")
+        texts = tf.strings.regex_replace(texts, r"(^|[^\pL\pN\pM])'+", r"\1 ' ")
+        texts = tf.strings.regex_replace(texts, r"'+([^\pL\pN\pM]|$)", r" ' \1")
         return tf.strings.regex_replace(texts, r"([^\pL\pN\pM\s'_])", r" \1 ")
 
     def call(self, inputs):
@@ -56,7 +59,7 @@ class TextVectorizer(keras.layers.TextVectorization):
 
     def get_config(self):
         base = super().get_config()
-        own = {"vocabulary": self._words, "max_length": self.max_length, "lowercase": self.lowercase}
+        own = {"vocabulary": self.vocabulary, "max_length": self.max_length, "lowercase": self.lowercase}
         return {**{name: base[name] for name in ("name", "trainable", "dtype")}, **own}
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_seq.checks import positive_integer
 from keras_seq.layers import GRU, LSTM, RNN, Bidirectional, SimpleRNN
 
 ENCODERS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
@@ -24,8 +25,7 @@ def encoder_layers(encoder, units, depth, bidirectional, return_sequences):
     Raises:
         ValueError: for an unknown name, something that is neither cell nor layer, or a depth below 1.
     """
-    if not isinstance(depth, int) or depth < 1:
-        raise ValueError(f"Argument `depth` must be a positive integer, got {depth!r}.")
+    depth = positive_integer("depth", depth)
     if isinstance(encoder, str) and encoder not in ENCODERS:
         raise ValueError(
             f"Argument `encoder` must be a cell, a layer or one of {', '.join(ENCODERS)}, got {encoder!r}."

@@ -10,9 +10,10 @@ from keras_seq.errors import InputError
 class TextClassifier(keras.Model):
     """A network from word ids to the probabilities of labels, with the vectoriser that makes the ids.
 
-    `fit`, `evaluate` and `predict` take strings (a list, an array, a column), ids, or a dataset made by
-    `ks.data.text_dataset`; labels may be given as they stand in `labels` or as their indices. Strings become ids on
-    the way in, in batches of like length. `save` keeps the vectoriser; `export` puts it into the graph.
+    `fit`, `evaluate` and `predict` take strings (a list, an array, a column), ids, or a dataset of either, such as
+    `ks.data.text_dataset` makes. Labels are given as they stand in `labels`; where those are strings, integers are
+    taken for indices. Strings become ids on the way in, in batches of like length. `save` keeps the vectoriser;
+    `export` puts it into the graph.
 
     Args:
         network: a `keras.Model` from ids `(B, T)` to probabilities `(B, C)`.
@@ -80,6 +81,8 @@ class TextClassifier(keras.Model):
 
     def predict(self, x, batch_size=None, verbose="auto", **kwargs):
         """`keras.Model.predict`, for strings too: probabilities `(B, C)`, in the order of `x`."""
+        if hasattr(x, "element_spec"):
+            x = self._dataset_as_ids(x)
         if not _are_strings(x):
             return super().predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
         from keras_seq.data.text import checked_texts, vectorized
@@ -93,7 +96,7 @@ class TextClassifier(keras.Model):
     def _as_ids(self, x, y=None, sample_weight=None, batch_size=None, shuffle=False):
         """What `keras.Model` is to be given for `x` and `y`: arrays and datasets of ids and indices of labels."""
         if hasattr(x, "element_spec"):
-            return {"x": self._with_indices(x)}
+            return {"x": self._dataset_as_ids(x)}
         from keras_seq.data.text import checked_texts, encoded_labels, vectorized
 
         given = {"y": None if y is None else encoded_labels(y, self.labels), "sample_weight": sample_weight}
@@ -111,21 +114,23 @@ class TextClassifier(keras.Model):
 
         return TextBatches(rows, columns, batch_size or 32, BUCKETS, self.vectorizer.max_length, shuffle).dataset()
 
-    def _with_indices(self, dataset):
-        """A dataset whose labels, where they are not yet indices in `self.labels`, become that."""
+    def _dataset_as_ids(self, dataset):
+        """A dataset whose texts become ids, and labels indices in `self.labels`, where they are not that yet."""
         import tensorflow as tf
 
-        spec = dataset.element_spec
-        if not isinstance(spec, tuple) or getattr(getattr(dataset, "batches", None), "holds_indices", False):
-            return dataset
-        if isinstance(self.labels[0], str) and spec[1].dtype != tf.string:
-            return dataset  # integers beside labels that are strings are indices
-
-        def encode(ids, labels, *rest):
-            matches = labels[:, None] == tf.constant(self.labels, labels.dtype)  # (B, C)
-            known = tf.reduce_all(tf.reduce_any(matches, axis=1))
-            message = f"A label of the dataset is not among the labels of the model, {self.labels}."
-            with tf.control_dependencies([tf.debugging.Assert(known, [message, labels])]):
+        def encode(x, y=None, *rest):
+            ids = self.vectorizer(x) if x.dtype == tf.string else x
+            if y is None:
+                return ids
+            # Indices are int32 (`text_dataset` makes them so), or any integers beside labels that are strings.
+            indices = y.dtype == tf.int32 or (isinstance(self.labels[0], str) and y.dtype != tf.string)
+            known = list(range(len(self.labels))) if indices else self.labels
+            if isinstance(known[0], str) != (y.dtype == tf.string):
+                raise InputError(f"The dataset has labels of type {y.dtype.name}, the model {self.labels}.")
+            matches = y[:, None] == tf.constant(known, y.dtype)  # (B, C)
+            message = f"A label of the dataset is not among the labels of the model, {known}."
+            is_known = tf.reduce_all(tf.reduce_any(matches, axis=1))
+            with tf.control_dependencies([tf.debugging.Assert(is_known, [message, y])]):
                 return ids, tf.argmax(matches, axis=1), *rest
 
         return dataset.map(encode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
