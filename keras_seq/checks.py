@@ -18,12 +18,12 @@ def positive_number(name, value):
     raise ValueError(f"Argument `{name}` must be a positive number, got {value!r}.")
 
 
-def check_mask(layer, mask, sequences):
+def check_mask(layer, mask, sequences, name="mask"):
     """Raise unless `mask` is None or has the shape (B, T) of `sequences` (B, T, ...)."""
     wanted = tuple(sequences.shape[:2])
     if mask is not None and not fits(mask.shape, wanted):
         raise ValueError(
-            f"Argument `mask` of layer {layer.name!r} must have shape (B, T) = {wanted}, got {tuple(mask.shape)}."
+            f"Argument `{name}` of layer {layer.name!r} must have shape (B, T) = {wanted}, got {tuple(mask.shape)}."
         )
 
 

@@ -6,7 +6,16 @@ from keras import ops, tree
 from keras_seq import compat
 from keras_seq.backend.loop import loop
 from keras_seq.checks import check_mask, fits
-from keras_seq.layers.stacked import StackedRNNCells, on_seam, output_size, release
+from keras_seq.layers.stacked import StackedRNNCells, advance, asks_for, on_seam, output_size, release
+from keras_seq.layers.states import (
+    check_states,
+    first_shape,
+    in_form_of,
+    initial_states,
+    map_shapes,
+    map_sizes,
+    resetting,
+)
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -30,17 +39,26 @@ class RNN(keras.layers.RNN):
         zero_output_for_mask: with `return_sequences`, whether outputs of masked steps are zero.
 
     Call arguments:
-        sequences: `(B, T, D)`.
+        sequences: `(B, T, D)`, or what nest of such tensors the cell reads.
         initial_state: states to start from, a nest like `cell.get_initial_state(B)`.
         mask: booleans `(B, T)`, false where a step does not count; by default the mask that came with `sequences`.
         training: whether dropout acts.
+        memory: a tensor `(B, S, ...)` or a list of them that the cell reads at each step, for cells whose `prepare`
+            takes `memory`.
+        memory_mask: booleans `(B, S)`, or a list of them; by default the masks that came with `memory`.
+        reset_mask: booleans `(B, T)`, true where a step begins another sequence: its row starts anew from the cell's
+            own initial state there (read backwards, after that step). At a masked step it has no effect.
+        perturbation: terms added to the states as they leave each step, a nest like the states of tensors
+            `(B, T, ...)` in the order of reading. Its gradient at zero is that of the states, step by step.
+        return_trace: whether to return the states after each step, `(B, T, ...)` in the order of reading, at the end.
 
     Returns:
-        Outputs `(B, T, H)` or the last one `(B, H)`; with `return_state` a tuple of it and the states.
+        Outputs `(B, T, H)` or the last one `(B, H)`; with `return_state` and `return_trace` a tuple: output, states,
+        trace.
 
     Raises:
-        ValueError: for an `initial_state` or a mask that does not fit, `unroll` with unknown `T`, or `stateful`
-            with an unknown or changed batch size.
+        ValueError: for states, masks or a memory that do not fit, `unroll` with unknown `T`, or `stateful` with an
+            unknown or changed batch size.
 
     Example:
 
@@ -75,24 +93,33 @@ class RNN(keras.layers.RNN):
             **kwargs,
         )
         self.supports_masking = True  # keras.layers.RNN gives it up after 3.15
+        object.__setattr__(self, "_states_of_size", {})  # past Keras's tracking, see _use_states_for
 
-    def build(self, sequences_shape, initial_state_shape=None):
+    def build(self, sequences_shape, initial_state_shape=None, memory_shape=None):
+        step_shape = map_shapes(lambda shape: (shape[0], *shape[2:]), sequences_shape)
         if isinstance(self.cell, keras.layers.Layer) and not self.cell.built:
-            self.cell.build((sequences_shape[0], *sequences_shape[2:]))
+            reads = memory_shape is not None and asks_for(self.cell.build, "memory_shape")
+            self.cell.build(step_shape, **({"memory_shape": memory_shape} if reads else {}))
             self.cell.built = True
         if self.stateful and self.states is None:
-            if sequences_shape[0] is None:
+            batch_size = first_shape(sequences_shape)[0]
+            if batch_size is None:
                 raise ValueError(
                     f"Layer {self.name!r} is stateful and must know its batch size, got inputs of shape "
-                    f"{tuple(sequences_shape)}: give `batch_size=` or `batch_shape=` to keras.Input."
+                    f"{sequences_shape}: give `batch_size=` or `batch_shape=` to keras.Input."
                 )
-            states = tree.map_structure(
-                lambda s: keras.Variable(s, trainable=False, dtype=s.dtype, name="rnn_state", autocast=False),
-                self.get_initial_state(sequences_shape[0]),
-            )
-            # Past Keras's tracking, which would make them weights: a stateful layer has the weights of a stateless one.
-            object.__setattr__(self, "states", states)
+            self._use_states_for(batch_size)
         self.built = True
+
+    def _use_states_for(self, batch_size):
+        """Have state variables for a batch of this size. Those for other sizes stay, for functions traced with them."""
+        if batch_size not in self._states_of_size:
+            self._states_of_size[batch_size] = tree.map_structure(
+                lambda s: keras.Variable(s, trainable=False, dtype=s.dtype, name="rnn_state", autocast=False),
+                self.get_initial_state(batch_size),
+            )
+        # Past Keras's tracking, which would make them weights: a stateful layer has the weights of a stateless one.
+        object.__setattr__(self, "states", self._states_of_size[batch_size])
 
     @property
     def variables(self):
@@ -101,82 +128,143 @@ class RNN(keras.layers.RNN):
 
     def get_initial_state(self, batch_size):
         """The states that a sequence starts from: the cell's own, in a list."""
-        if hasattr(self.cell, "get_initial_state"):
-            states = self.cell.get_initial_state(batch_size=batch_size)
-        else:
-            states = [ops.zeros((batch_size, size), self.cell.compute_dtype) for size in self.state_size]
-        return list(states) if tree.is_nested(states) else [states]
+        return initial_states(self.cell, batch_size)
 
-    def reset_state(self):
-        """Start anew: the states of a stateful layer become those that a sequence starts from."""
+    def reset_state(self, batch_size=None):
+        """Start anew: the states of a stateful layer become those that a sequence starts from.
+
+        Args:
+            batch_size: another batch size to go on with; None keeps it.
+        """
         if self.states is None:
             return
+        if batch_size is not None:
+            self._use_states_for(batch_size)
         variables = tree.flatten(self.states)
         for variable, start in zip(variables, tree.flatten(self.get_initial_state(variables[0].shape[0])), strict=True):
             variable.assign(start)
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
-        mask = compat.mask_of(tree.flatten(sequences)[0]) if mask is None else tree.flatten(mask)[0]
-        self._check(sequences, initial_state, mask)
-        states = self._states_to_start_from(ops.shape(sequences)[0], initial_state)
-        output, states = self.inner_loop(sequences, states, mask, training)
+    def call(
+        self,
+        sequences,
+        initial_state=None,
+        mask=None,
+        training=False,
+        memory=None,
+        memory_mask=None,
+        reset_mask=None,
+        perturbation=None,
+        return_trace=False,
+    ):
+        first = tree.flatten(sequences)[0]
+        mask = compat.mask_of(first) if mask is None else tree.flatten(mask)[0]
+        self._check(first, initial_state, mask, reset_mask, perturbation)
+        template = self.get_initial_state(ops.shape(first)[0])
+        if initial_state is None:
+            initial_state = self.states if self.stateful else template
+        context = self._context(memory, memory_mask)
+        output, states, *trace = self.inner_loop(
+            sequences,
+            in_form_of(template, initial_state),
+            mask,
+            training,
+            context=context,
+            reset_mask=reset_mask,
+            perturbation=None if perturbation is None else in_form_of(template, perturbation),
+            return_trace=return_trace,
+        )
         if self.stateful:
             for variable, state in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
                 variable.assign(state)
-        output = ops.cast(output, self.compute_dtype)
-        return (output, *states) if self.return_state else output
+        output = tree.map_structure(lambda y: ops.cast(y, self.compute_dtype), output)
+        result = (output, *(states if self.return_state else ()), *trace)
+        return result if self.return_state or return_trace else output
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
-        """`(output, states)` of the cell over `sequences`: all outputs or the last, as `return_sequences` says."""
-        cell = on_seam(self.cell, sequences.shape[-1])
-        constants = cell.prepare(initial_state, training)
-        inputs = cell.drop_inputs(sequences, training)
+    def inner_loop(
+        self,
+        sequences,
+        initial_state,
+        mask,
+        training=False,
+        context=None,
+        reset_mask=None,
+        perturbation=None,
+        return_trace=False,
+    ):
+        """`(output, states)`, or `(output, states, trace)`, of the cell over `sequences`.
+
+        `context` are keyword arguments of the cell's `prepare`; the rest is as in `call`.
+        """
+        cell = on_seam(self.cell, tree.flatten(sequences)[0].shape[-1])
+        constants = cell.prepare(initial_state, training, **(context or {}))
+
+        def step(x, states, perturbation=None):
+            return advance(cell, cell.project(x), states, constants, perturbation)
+
+        inputs, states = cell.drop_inputs(sequences, training), initial_state
+        if reset_mask is not None:
+            step = resetting(step, self.get_initial_state(ops.shape(reset_mask)[0]), self.go_backwards)
+            inputs = (inputs, ops.cast(reset_mask, "bool"))
+            # Read backwards, a sequence ends where it begins: what its first step says holds for the next kept one.
+            states = (states, ops.zeros(ops.shape(reset_mask)[:1], "bool"))
         try:
-            return loop(
-                lambda x, states: cell.step(cell.project(x), states, constants),
+            output, states, *trace = loop(
+                step,
                 inputs,
-                initial_state,
+                states,
                 mask=mask,
                 go_backwards=self.go_backwards,
                 unroll=self.unroll,
                 zero_output_for_mask=self.zero_output_for_mask,
                 return_sequences=self.return_sequences,
+                return_trace=return_trace,
+                perturbation=perturbation,
             )
         finally:
             release(self.cell)
+        if reset_mask is not None:
+            states, trace = states[0], [one[0] for one in trace]
+        return (output, states, *trace)
 
-    def _states_to_start_from(self, batch_size, initial_state):
-        """A nest like the cell's own initial state, of its dtypes: given, kept from the last batch, or new."""
-        template = self.get_initial_state(batch_size)
-        if initial_state is None:
-            initial_state = self.states if self.stateful else template
-        given, wanted = tree.flatten(initial_state), tree.flatten(template)
-        cast = [ops.cast(ops.convert_to_tensor(g), w.dtype) for g, w in zip(given, wanted, strict=True)]
-        return tree.pack_sequence_as(template, cast)
+    def _context(self, memory, memory_mask):
+        """Keyword arguments for the cell's `prepare`: the memory that it reads, and its masks."""
+        if memory is None:
+            return {}
+        if not asks_for(on_seam(self.cell, None).prepare, "memory"):
+            raise ValueError(
+                f"Argument `memory` of layer {self.name!r} was given, but its cell, {type(self.cell).__name__}, reads "
+                "none: its `prepare` takes no `memory`."
+            )
+        if memory_mask is None:
+            masks = [compat.mask_of(m) for m in tree.flatten(memory)]
+            memory_mask = tree.pack_sequence_as(memory, masks) if tree.is_nested(memory) else masks[0]
+        for one, its_mask in zip(tree.flatten(memory), tree.flatten(memory_mask), strict=True):
+            if its_mask is not None and not fits(its_mask.shape, one.shape[:2]):
+                raise ValueError(
+                    f"Argument `memory_mask` of layer {self.name!r} must have shape (B, S) = {tuple(one.shape[:2])}, "
+                    f"got {tuple(its_mask.shape)}."
+                )
+        return {"memory": memory, "memory_mask": memory_mask}
 
-    def _check(self, sequences, initial_state, mask):
+    def _check(self, first, initial_state=None, mask=None, reset_mask=None, perturbation=None):
         """Raise for what cannot be run, by shapes alone: where a model is built, and where it is called."""
-        batch, length = sequences.shape[:2]
+        batch, length = first.shape[:2]
         if self.unroll and length is None:
             raise ValueError(
                 f"Layer {self.name!r} cannot unroll over an unknown number of time steps, got inputs of shape "
-                f"{tuple(sequences.shape)}: give keras.Input a shape with the length, or leave `unroll=False`."
+                f"{tuple(first.shape)}: give keras.Input a shape with the length, or leave `unroll=False`."
             )
         if self.stateful and self.states is not None and not fits((batch,), tree.flatten(self.states)[0].shape[:1]):
             raise ValueError(
-                f"Layer {self.name!r} is stateful with batch size {tree.flatten(self.states)[0].shape[0]}, "
-                f"got a batch of {batch}: keep the batch size, or drop the last, smaller batch."
+                f"Layer {self.name!r} is stateful with batch size {tree.flatten(self.states)[0].shape[0]}, got a "
+                f"batch of {batch}: keep the batch size, drop the last, smaller batch, or begin anew with "
+                f"`reset_state(batch_size={batch})`."
             )
-        check_mask(self, mask, sequences)
-        if initial_state is None:
-            return
-        wanted = [(batch, *s.shape[1:]) for s in tree.flatten(self.get_initial_state(1))]
-        given = [tuple(s.shape) for s in tree.flatten(initial_state)]
-        if len(given) != len(wanted) or not all(map(fits, given, wanted)):
-            raise ValueError(
-                f"Argument `initial_state` of layer {self.name!r} must be {len(wanted)} tensor(s) of shapes "
-                f"{wanted}, got {len(given)} of shapes {given}."
-            )
+        check_mask(self, mask, first)
+        check_mask(self, reset_mask, first, "reset_mask")
+        template = self.get_initial_state(1)
+        check_states(f"Argument `initial_state` of layer {self.name!r}", initial_state, template, (batch,))
+        check_states(f"Argument `perturbation` of layer {self.name!r}", perturbation, template, (batch, length))
 
     def compute_mask(self, _, mask):
         mask = tree.flatten(mask)[0]
@@ -184,25 +272,46 @@ class RNN(keras.layers.RNN):
             mask = None
         elif mask is not None and self.go_backwards:
             mask = ops.flip(mask, axis=1)  # outputs come in the order of reading
-        if not self.return_state:
-            return mask
-        return [mask, *[None] * len(tree.flatten(self.get_initial_state(1)))]
+        masks = [mask] * len(tree.flatten(self._output_spec(1, 1)))
+        if self.return_state:
+            masks += [None] * len(tree.flatten(self.get_initial_state(1)))
+        return masks if len(masks) > 1 else mask
 
-    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
-        batch, length = sequences_shape[:2]
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None, memory_shape=None):
+        batch, length = first_shape(sequences_shape)[:2]
+        shape = tree.map_structure(lambda spec: spec.shape, self._output_spec(batch, length))
+        if not self.return_state:
+            return shape
+        return shape, *tree.map_structure(lambda s: (batch, *s.shape[1:]), self.get_initial_state(1))
+
+    def compute_output_spec(
+        self,
+        sequences,
+        initial_state=None,
+        mask=None,
+        training=False,
+        memory=None,
+        memory_mask=None,
+        reset_mask=None,
+        perturbation=None,
+        return_trace=False,
+    ):
+        first = tree.flatten(sequences)[0]
+        self._check(first, initial_state, mask, reset_mask, perturbation)
+        self._context(memory, memory_mask)
+        batch, length = first.shape[:2]
+
+        def states(*lead):
+            template = self.get_initial_state(1)
+            return tree.map_structure(lambda s: keras.KerasTensor((*lead, *s.shape[1:]), s.dtype), template)
+
+        output = self._output_spec(batch, length)
+        result = (output, *(states(batch) if self.return_state else ()))
+        if return_trace:
+            result = (*result, states(batch, length))
+        return result if self.return_state or return_trace else output
+
+    def _output_spec(self, batch, length):
+        lead = (batch, length) if self.return_sequences else (batch,)
         size = output_size(self.cell)
-        output = (batch, length, size) if self.return_sequences else (batch, size)
-        if not self.return_state:
-            return output
-        return output, *tree.map_structure(lambda s: (batch, *s.shape[1:]), self.get_initial_state(1))
-
-    def compute_output_spec(self, sequences, initial_state=None, mask=None, training=False):
-        self._check(sequences, initial_state, mask)
-        shapes = self.compute_output_shape(sequences.shape)
-        if not self.return_state:
-            return keras.KerasTensor(shapes, self.compute_dtype)
-        batch = sequences.shape[0]
-        states = tree.map_structure(
-            lambda s: keras.KerasTensor((batch, *s.shape[1:]), s.dtype), self.get_initial_state(1)
-        )
-        return keras.KerasTensor(shapes[0], self.compute_dtype), *states
+        return map_sizes(lambda shape: keras.KerasTensor((*lead, *shape), self.compute_dtype), size)

@@ -55,21 +55,28 @@ class StackedRNNCells(keras.layers.StackedRNNCells):
     def project(self, inputs):
         return self._on_seam()[0].project(inputs)
 
-    def prepare(self, states, training=False):
-        """For each cell the mask of its inputs (the lowest gets them dropped already) and its own constants."""
+    def prepare(self, states, training=False, memory=None, memory_mask=None):
+        """For each cell the mask of its inputs (the lowest gets them dropped already) and its own constants.
+
+        A memory goes to each cell that takes one.
+        """
         constants = []
         batch = ops.shape(tree.flatten(states)[0])[0]
         for cell, features, state in zip(self._on_seam(), self._features, states, strict=True):
             mask = cell.input_mask((batch, features), cell.compute_dtype, training) if constants else None
-            constants.append((mask, cell.prepare(state, training)))
+            reads = memory is not None and asks_for(cell.prepare, "memory")
+            context = {"memory": memory, "memory_mask": memory_mask} if reads else {}
+            constants.append((mask, cell.prepare(state, training, **context)))
         return constants
 
-    def step(self, projected, states, constants):
+    def step(self, projected, states, constants, perturbation=None):
         output, new_states = None, []
-        for cell, state, (mask, prepared) in zip(self._on_seam(), states, constants, strict=True):
+        perturbations = [None] * len(states) if perturbation is None else perturbation
+        cells = zip(self._on_seam(), states, constants, perturbations, strict=True)
+        for cell, state, (mask, prepared), added in cells:
             if output is not None:
                 projected = cell.project(dropped(_in_dtype_of(cell, output), mask))
-            output, new = cell.step(projected, state, prepared)
+            output, new = advance(cell, projected, state, prepared, added)
             new_states.append(new)
         return output, new_states
 
@@ -107,6 +114,19 @@ class ForeignCell:
         return call_cell(self.cell, projected, states, training=constants)
 
 
+def advance(cell, projected, states, constants, perturbation=None):
+    """`cell.step`, with a term added to each of its new states, and to its output where that is one of them."""
+    if perturbation is None:
+        return cell.step(projected, states, constants)
+    if isinstance(cell, StackedRNNCells):  # what its upper cells read is perturbed too
+        return cell.step(projected, states, constants, perturbation)
+    output, new_states = cell.step(projected, states, constants)
+    flat = tree.flatten(new_states)
+    added = [new + ops.cast(p, new.dtype) for new, p in zip(flat, tree.flatten(perturbation), strict=True)]
+    output = tree.map_structure(lambda y: next((a for new, a in zip(flat, added, strict=True) if new is y), y), output)
+    return output, tree.pack_sequence_as(new_states, added)
+
+
 def on_seam(cell, features):
     """The cell itself if it has `project`, `prepare` and `step`, else what gives it them."""
     return cell if isinstance(cell, (Cell, StackedRNNCells)) else ForeignCell(cell, features)
@@ -123,8 +143,13 @@ def release(cell):
 
 def call_cell(cell, inputs, states, training):
     """`cell(inputs, states)`, told whether it trains if it asks."""
-    asks = "training" in inspect.signature(cell.call).parameters
-    return (cell if callable(cell) else cell.call)(inputs, states, **({"training": training} if asks else {}))
+    told = {"training": training} if asks_for(cell.call, "training") else {}
+    return (cell if callable(cell) else cell.call)(inputs, states, **told)
+
+
+def asks_for(function, name):
+    """Whether a function has an argument of this name."""
+    return name in inspect.signature(function).parameters
 
 
 def _in_dtype_of(cell, tensor):
