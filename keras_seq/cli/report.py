@@ -2,7 +2,7 @@
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -43,7 +43,7 @@ def print_report(report, truth, predicted, labels):
     for name, value in report["model"].items():
         if name.startswith("accuracy_"):
             console.print(f"  of those that are {name.removeprefix('accuracy_')}: {value:.3f}")
-    confusion = Table("is \\ judged", *(Text(str(label)) for label in labels), title="Confusion matrix")
+    confusion = Table("is \\ judged", *(Column(Text(str(label))) for label in labels), title="Confusion matrix")
     for label, row in zip(labels, confusion_matrix(truth, predicted, labels=range(len(labels))), strict=True):
         confusion.add_row(Text(str(label)), *map(str, row))
     console.print(confusion)

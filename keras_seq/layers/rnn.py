@@ -297,7 +297,7 @@ class RNN(keras.layers.RNN):
         return_trace=False,
     ):
         first = tree.flatten(sequences)[0]
-        self._check(first, initial_state, mask, reset_mask, perturbation)
+        self._check(first, initial_state, tree.flatten(mask)[0], reset_mask, perturbation)
         self._context(memory, memory_mask)
         batch, length = first.shape[:2]
 

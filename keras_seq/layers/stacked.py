@@ -26,13 +26,14 @@ class StackedRNNCells(keras.layers.StackedRNNCells):
     (TensorShape([2, 3]), 2)
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape, memory_shape=None):
         features = input_shape[-1]
         self._features = []
         for cell in self.cells:
             self._features.append(features)
             if isinstance(cell, keras.layers.Layer) and not cell.built:
-                cell.build((input_shape[0], features))
+                reads = memory_shape is not None and asks_for(cell.build, "memory_shape")
+                cell.build((input_shape[0], features), **({"memory_shape": memory_shape} if reads else {}))
                 cell.built = True
             features = output_size(cell)
         self.built = True

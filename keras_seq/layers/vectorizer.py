@@ -40,6 +40,7 @@ class TextVectorizer(keras.layers.TextVectorization):
         self.max_length = max_length
         self.lowercase = lowercase
         super().__init__(standardize=self.standardize_text, split="whitespace", vocabulary=self.vocabulary, **kwargs)
+        self.built = True
 
     def standardize_text(self, texts):
         """Strings with one space around each punctuation mark, in lower case if case is ignored."""

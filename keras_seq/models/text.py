@@ -30,7 +30,11 @@ class TextClassifier(keras.Model):
     def __init__(self, network, vectorizer, labels, **kwargs):
         super().__init__(**kwargs)
         self.network = network
-        self.vectorizer = vectorizer
+        # Past Keras's tracking: a layer of strings among its layers would keep JAX from compiling the model. It has no
+        # weights, and its words are in the config.
+        object.__setattr__(self, "vectorizer", vectorizer)
+        # XLA compiles anew for each length bucket, which on TensorFlow costs more than it saves.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
         self.labels = list(labels)
         self.built = True
 
@@ -162,6 +166,7 @@ class TextClassifier(keras.Model):
 
         archive = keras.export.ExportArchive()
         archive.track(self)
+        archive.track(self.vectorizer)
         archive.add_endpoint("serve", serve, input_signature=[tf.TensorSpec((None,), tf.string, name="text")])
         archive.write_out(filepath, verbose=verbose)
 
