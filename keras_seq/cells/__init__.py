@@ -2,7 +2,20 @@
 
 from keras_seq.cells.base import Cell
 from keras_seq.cells.gru import GRUCell
+from keras_seq.cells.layer_norm_gru import LayerNormGRUCell
+from keras_seq.cells.layer_norm_lstm import LayerNormLSTMCell
+from keras_seq.cells.layer_norm_simple_rnn import LayerNormSimpleRNNCell
 from keras_seq.cells.lstm import LSTMCell
+from keras_seq.cells.peephole_lstm import PeepholeLSTMCell
 from keras_seq.cells.simple_rnn import SimpleRNNCell
 
-__all__ = ["Cell", "GRUCell", "LSTMCell", "SimpleRNNCell"]
+__all__ = [
+    "Cell",
+    "GRUCell",
+    "LSTMCell",
+    "LayerNormGRUCell",
+    "LayerNormLSTMCell",
+    "LayerNormSimpleRNNCell",
+    "PeepholeLSTMCell",
+    "SimpleRNNCell",
+]

@@ -65,6 +65,7 @@ class Cell(compat.DropoutRNNCell, keras.layers.Layer):
                 raise ValueError(f"Argument `{name}` must be at least 0 and below 1, got {rate!r}.")
         if implementation not in (0, 1, 2):
             raise ValueError(f"Argument `implementation` must be 0, 1 or 2, got {implementation!r}.")
+        self.implementation = implementation
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
         self.seed = seed

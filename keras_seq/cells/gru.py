@@ -89,13 +89,23 @@ class GRUCell(KernelCell):
         kernel_initializer="glorot_uniform",
         recurrent_initializer="orthogonal",
         bias_initializer="zeros",
-        *,
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        dropout=0.0,
+        recurrent_dropout=0.0,
         reset_after=True,
+        *args,
         **kwargs,
     ):
-        super().__init__(
-            units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, **kwargs
-        )
+        starts = (kernel_initializer, recurrent_initializer, bias_initializer)
+        penalties = (kernel_regularizer, recurrent_regularizer, bias_regularizer)
+        constraints = (kernel_constraint, recurrent_constraint, bias_constraint)
+        rates = (dropout, recurrent_dropout)
+        super().__init__(units, activation, use_bias, *starts, *penalties, *constraints, *rates, *args, **kwargs)
         self.recurrent_activation = keras.activations.get(recurrent_activation)
         self.reset_after = reset_after
 
@@ -113,7 +123,7 @@ class GRUCell(KernelCell):
     def prepare(self, states, training=False):
         """`(U, b', mask)`: recurrent kernel, its bias or None, and the mask of recurrent dropout or None."""
         recurrent_kernel, mask = super().prepare(states, training)
-        second_row = self.cast(self.bias)[1] if self.use_bias and self.reset_after else None
+        second_row = self.cast(self.bias)[1] if self.use_bias and len(self.bias.shape) == 2 else None
         return recurrent_kernel, second_row, mask
 
     def step(self, projected, states, constants):

@@ -1,10 +1,26 @@
 """All layers and cells, under the names a Keras user expects."""
 
 from keras_seq.attention.pooling import AttentionPooling
-from keras_seq.cells import GRUCell, LSTMCell, SimpleRNNCell
+from keras_seq.cells import (
+    GRUCell,
+    LayerNormGRUCell,
+    LayerNormLSTMCell,
+    LayerNormSimpleRNNCell,
+    LSTMCell,
+    PeepholeLSTMCell,
+    SimpleRNNCell,
+)
 from keras_seq.layers.bidirectional import Bidirectional
 from keras_seq.layers.pooling import SequencePooling
-from keras_seq.layers.recurrent import GRU, LSTM, SimpleRNN
+from keras_seq.layers.recurrent import (
+    GRU,
+    LSTM,
+    LayerNormGRU,
+    LayerNormLSTM,
+    LayerNormSimpleRNN,
+    PeepholeLSTM,
+    SimpleRNN,
+)
 from keras_seq.layers.rnn import RNN
 from keras_seq.layers.stacked import StackedRNNCells
 from keras_seq.layers.vectorizer import TextVectorizer
@@ -17,6 +33,14 @@ __all__ = [
     "Bidirectional",
     "GRUCell",
     "LSTMCell",
+    "LayerNormGRU",
+    "LayerNormGRUCell",
+    "LayerNormLSTM",
+    "LayerNormLSTMCell",
+    "LayerNormSimpleRNN",
+    "LayerNormSimpleRNNCell",
+    "PeepholeLSTM",
+    "PeepholeLSTMCell",
     "SequencePooling",
     "SimpleRNN",
     "SimpleRNNCell",

@@ -1,6 +1,7 @@
 """Layers that are one cell run over time, behind the signature of the Keras layer whose place they take."""
 
 import inspect
+import re
 
 import keras
 
@@ -8,21 +9,22 @@ from keras_seq.cells.base import argument_names
 from keras_seq.layers.rnn import RNN
 
 
-def drop_in(cell_class, like):
+def drop_in(cell_class, like=None):
     """A base class: `RNN(cell_class(...))` with the constructor of the Keras layer `like`, as it is installed.
 
-    Arguments that the cell's constructor has go to the cell, the rest to `RNN`. Each argument of the cell can be
-    read off the layer. `use_cudnn=True` raises when the layer is called, because this package has
-    no cuDNN kernel.
+    Arguments of the cell that `like` lacks follow its own, by keyword alone; where Keras has no such layer, the
+    constructor is that of the cell, with the arguments of `RNN` after it. Arguments that the cell's constructor has go
+    to the cell, the rest to `RNN`. Each argument of the cell can be read off the layer. `use_cudnn=True` raises when
+    the layer is called, because this package has no cuDNN kernel.
 
     Args:
         cell_class: a class of cells.
-        like: a class of layers.
+        like: a class of layers, or None.
 
     Returns:
         A class to derive the layer from, which gives it its name and docstring.
     """
-    signature = inspect.signature(like.__init__)
+    signature = _signature(cell_class, like)
     of_cell = argument_names(cell_class)
 
     class DropIn(RNN):
@@ -51,7 +53,7 @@ def drop_in(cell_class, like):
             config = super().get_config()
             config.pop("cell")
             of_the_cell = self.cell.get_config()
-            config.update({name: of_the_cell[name] for name in of_cell})
+            config.update({name: of_the_cell[name] for name in of_cell if name in of_the_cell})
             config["activity_regularizer"] = keras.regularizers.serialize(self.activity_regularizer)
             if "use_cudnn" in signature.parameters:
                 config["use_cudnn"] = self.use_cudnn
@@ -67,5 +69,17 @@ def drop_in(cell_class, like):
     return DropIn
 
 
+def _signature(cell_class, like):
+    """The signature of the constructor of a layer: see `drop_in`."""
+    of_cell = inspect.signature(cell_class).parameters
+    of_layer = inspect.signature((like or RNN).__init__).parameters
+    first, rest = (of_layer, of_cell) if like else ({"self": of_layer["self"], **of_cell}, of_layer)
+    named = {name: p for name, p in first.items() if p.kind is not p.VAR_KEYWORD}
+    for name, p in rest.items():
+        if p.kind is not p.VAR_KEYWORD and name != "cell":
+            named.setdefault(name, p.replace(kind=p.KEYWORD_ONLY))
+    return inspect.Signature([*named.values(), of_layer["kwargs"]])
+
+
 def _snake(name):
-    return {"SimpleRNN": "simple_rnn"}.get(name, name.lower())
+    return re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()

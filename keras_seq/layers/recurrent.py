@@ -1,8 +1,16 @@
-"""The recurrent layers that take the place of those of `keras.layers`."""
+"""The recurrent layers: those that take the place of layers of `keras.layers`, and those that Keras has not."""
 
 import keras
 
-from keras_seq.cells import GRUCell, LSTMCell, SimpleRNNCell
+from keras_seq.cells import (
+    GRUCell,
+    LayerNormGRUCell,
+    LayerNormLSTMCell,
+    LayerNormSimpleRNNCell,
+    LSTMCell,
+    PeepholeLSTMCell,
+    SimpleRNNCell,
+)
 from keras_seq.layers.drop_in import drop_in
 
 
@@ -25,8 +33,8 @@ class LSTM(drop_in(LSTMCell, like=keras.layers.LSTM)):
     """Long short-term memory over time: `RNN(LSTMCell(units))`.
 
     Drop-in for `keras.layers.LSTM`: the same arguments (all of them work but `use_cudnn=True`), weights and results.
-    Its cell, `LSTMCell`, explains the arguments and has the equations; call arguments, masks and results are those
-    of `RNN`.
+    One argument is more: with `projection_size=P` outputs and `h` are `(B, P)`, projected from `H` units. Its cell,
+    `LSTMCell`, explains the arguments and has the equations; call arguments, masks and results are those of `RNN`.
 
     Example:
 
@@ -47,5 +55,62 @@ class GRU(drop_in(GRUCell, like=keras.layers.GRU)):
     Example:
 
     >>> GRU(3, reset_after=False, return_sequences=True)(np.ones((2, 7, 5))).shape
+    TensorShape([2, 7, 3])
+    """
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class LayerNormSimpleRNN(drop_in(LayerNormSimpleRNNCell)):
+    """`h = tanh(LN(x W + h U) + b)` over time: `RNN(LayerNormSimpleRNNCell(units))`.
+
+    Its cell, `LayerNormSimpleRNNCell`, explains the arguments and has the equations; the other arguments, call
+    arguments, masks and results are those of `RNN`.
+
+    Example:
+
+    >>> LayerNormSimpleRNN(3)(np.ones((2, 7, 5))).shape
+    TensorShape([2, 3])
+    """
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class LayerNormLSTM(drop_in(LayerNormLSTMCell)):
+    """LSTM with layer normalisation of `x W`, `h U` and `c`, over time: `RNN(LayerNormLSTMCell(units))`.
+
+    Its cell, `LayerNormLSTMCell`, explains the arguments and has the equations; the other arguments, call arguments,
+    masks and results are those of `RNN`.
+
+    Example:
+
+    >>> outputs, h, c = LayerNormLSTM(3, return_sequences=True, return_state=True)(np.ones((2, 7, 5)))
+    >>> outputs.shape, c.shape
+    (TensorShape([2, 7, 3]), TensorShape([2, 3]))
+    """
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class LayerNormGRU(drop_in(LayerNormGRUCell)):
+    """GRU with layer normalisation of `x W` and of the products with `U`, over time: `RNN(LayerNormGRUCell(units))`.
+
+    Its cell, `LayerNormGRUCell`, explains the arguments and has the equations; the other arguments, call arguments,
+    masks and results are those of `RNN`.
+
+    Example:
+
+    >>> LayerNormGRU(3, reset_after=False, return_sequences=True)(np.ones((2, 7, 5))).shape
+    TensorShape([2, 7, 3])
+    """
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class PeepholeLSTM(drop_in(PeepholeLSTMCell)):
+    """LSTM whose gates look at the memory `c`, over time: `RNN(PeepholeLSTMCell(units))`.
+
+    Its cell, `PeepholeLSTMCell`, explains the arguments and has the equations; the other arguments, call arguments,
+    masks and results are those of `RNN`.
+
+    Example:
+
+    >>> PeepholeLSTM(5, projection_size=3, return_sequences=True)(np.ones((2, 7, 5))).shape
     TensorShape([2, 7, 3])
     """
