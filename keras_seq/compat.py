@@ -34,3 +34,22 @@ except ImportError:
 def mask_of(tensor):
     """The mask that Keras keeps with a tensor, or None."""
     return _kept_mask(tensor)
+
+
+def inner_layers(layer):
+    """A layer and all layers inside of it, outer ones first, each once.
+
+    Keras has no public way to the layers of a wrapper or a cell. Without its private one those of models are found.
+    """
+    if hasattr(layer, "_flatten_layers"):
+        return layer._flatten_layers()
+    return [layer, *(inner for outer in getattr(layer, "layers", []) for inner in inner_layers(outer))]
+
+
+def made_by(tensor):
+    """The node of a Functional graph that a symbolic tensor comes from: `operation`, `arguments` and `outputs`.
+
+    A graph cannot be walked through public names; without these, `ks.layers.streaming` takes Sequential models only.
+    """
+    operation, node_index, _ = tensor._keras_history
+    return operation._inbound_nodes[node_index]

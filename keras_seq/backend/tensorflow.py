@@ -42,16 +42,16 @@ def scan(body, carry, xs):
         (tf.constant(0), flat_carry, writes),
         maximum_iterations=length,
     )
-    batch = tf.shape(flat_xs[0])[1]
-    ys = [_stack(array, y, batch) for array, y in zip(writes, tree.flatten(y_spec), strict=True)]
+    ys = [_stack(array, y, flat_xs[0]) for array, y in zip(writes, tree.flatten(y_spec), strict=True)]
     return tree.pack_sequence_as(carry, flat_carry), tree.pack_sequence_as(y_spec, ys)
 
 
-def _stack(array, spec, batch):
-    """All elements of a TensorArray, with their batch size known at run time: `stack()` cannot do zero elements."""
+def _stack(array, spec, like):
+    """All elements of a TensorArray, in as many steps and rows as `like` has: `stack()` cannot do zero elements."""
+    batch = tf.shape(like)[1]
     sizes = [batch if i == 0 and size is None else -1 if size is None else size for i, size in enumerate(spec.shape)]
     stacked = tf.raw_ops.TensorListStack(
         input_handle=array.flow, element_shape=tf.convert_to_tensor(sizes, tf.int32), element_dtype=spec.dtype
     )
-    stacked.set_shape([None, *spec.shape])
+    stacked.set_shape([like.shape[0], *spec.shape])
     return stacked

@@ -23,6 +23,7 @@ from keras_seq.layers.recurrent import (
 )
 from keras_seq.layers.rnn import RNN
 from keras_seq.layers.stacked import StackedRNNCells
+from keras_seq.layers.streaming import streaming
 from keras_seq.layers.vectorizer import TextVectorizer
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "SimpleRNNCell",
     "StackedRNNCells",
     "TextVectorizer",
+    "streaming",
 ]
