@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OLDEST := tensorflow==2.20.0 keras==3.13.0 pandas==2.2.2 numpy==2.0.2 typer==0.20.0 rich==13.0.0 \
-	scikit-learn==1.5.0 pyarrow==17.0.0 hypothesis==6.112.0 pytest==8.0.0
+	scikit-learn==1.5.0 pyarrow==17.0.0 hypothesis==6.112.0 pytest==8.0.0 pytest-xdist==3.6.0
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -15,8 +15,9 @@ demo: $(VENV)/.demo
 		"A quiet, funny film." "The soup was not cold at all." "I expected a wonderful book, but it was dull."
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
-	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/backend tests/cells tests/layers
+	$(BIN)/python -m pytest -n 2
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 tests/backend tests/cells tests/layers \
+		tests/data/test_streams.py tests/test_convert.py tests/test_interop.py
 
 test-oldest:
 	$(MAKE) test VENV=.venv-oldest PINS='$(strip $(OLDEST))'

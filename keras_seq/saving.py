@@ -123,6 +123,8 @@ def check_free(path, overwrite=False):
     parent = next(parent for parent in path.parents if parent.exists())
     if not parent.is_dir():
         raise errors.InputError(f"Cannot write to {str(path)!r}: {str(parent)!r} is a file. Name another folder.")
+    if path.is_file():
+        raise errors.InputError(f"{str(path)!r} is a file, where a folder is to be written: name a folder.")
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not overwrite:
