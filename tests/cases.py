@@ -1,0 +1,247 @@
+"""The table of layers that the harness runs through: every public layer has its row (or rows) here."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+import keras_seq as ks
+
+B, T, D, H = 2, 7, 5, 3  # all different primes: no two axes can be taken for each other
+
+L = ks.layers
+LAYERS = [name for name in L.__all__ if isinstance(getattr(L, name), type)]  # the rest are functions
+
+# On JAX, Keras's own tanh and einsum compute float64 in float32: layers are exact to that there. Cells are not, under
+# `TANH` as their activation.
+ON_JAX = keras.backend.backend() == "jax"
+EXACT = 5e-6 if ON_JAX else 1e-12
+if ON_JAX:
+    from jax.numpy import tanh as TANH
+else:
+    TANH = ops.tanh
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: a public layer in one of its forms.
+
+    Args:
+        name: its name in `ks.layers`.
+        make: builds it; takes `stateful=` if `stateful` is set.
+        form: what sets the row apart from others of that layer.
+        recurrent: has the call arguments of `RNN`, and runs inside `Bidirectional`.
+        cell: is a cell, which the harness runs in `ks.layers.RNN`.
+        chains: output `(B, T, …)` can be the input of another such layer.
+        stateful: can carry its states from batch to batch.
+        backwards: outputs come from the end of the sequence.
+        text: reads strings `(B,)`; all others read sequences `(B, T, D)`.
+    """
+
+    name: str
+    make: Callable
+    form: str = ""
+    recurrent: bool = False
+    cell: bool = False
+    chains: bool = False
+    stateful: bool = False
+    backwards: bool = False
+    text: bool = False
+
+    def __str__(self):
+        return "-".join(filter(None, (self.name, self.form)))
+
+    def layer(self, **kwargs):
+        """The layer that is called: itself, or a cell run over time."""
+        if self.cell:
+            return L.RNN(self.make(), return_sequences=True, **kwargs)
+        return self.make(**kwargs)
+
+
+@keras.saving.register_keras_serializable("tests")
+class MatrixCell(keras.layers.Layer):
+    """A cell that is none of ours, whose states no `state_size` of integers can say: a matrix, and a counter in a dict.
+
+    It adds `x k^T` to the matrix at each step and reads row sums, divided by the integer count of kept steps.
+    """
+
+    state_size = output_size = H
+
+    def build(self, input_shape):
+        self.key = self.add_weight(shape=(H, input_shape[-1]), name="key")
+        self.query = self.add_weight(shape=(input_shape[-1], H), name="query")
+
+    def get_initial_state(self, batch_size=None):
+        matrix = ops.zeros((batch_size, H, H), self.compute_dtype)
+        return [matrix, {"count": ops.zeros((batch_size, 1), "int32")}]
+
+    def call(self, inputs, states):
+        matrix, count = states[0], states[1]["count"]
+        k, q = ops.matmul(inputs, ops.transpose(self.key)), ops.matmul(inputs, self.query)
+        matrix = matrix + ops.expand_dims(ops.tanh(k), 2) * ops.expand_dims(q, 1)
+        count = count + 1
+        return ops.sum(matrix, axis=1) / ops.cast(count, matrix.dtype), [matrix, {"count": count}]
+
+
+def _recurrent(name, make, form="", **flags):
+    return Case(name, make, form, **{"recurrent": True, "stateful": True, **flags})
+
+
+def _cell(name, make, form=""):
+    return Case(name, make, form, cell=True, recurrent=True, stateful=True, chains=True)
+
+
+CASES = [
+    _recurrent("SimpleRNN", lambda **k: L.SimpleRNN(H, return_sequences=True, **k), chains=True),
+    _recurrent("LSTM", lambda **k: L.LSTM(H, return_sequences=True, **k), "sequences", chains=True),
+    _recurrent("LSTM", lambda **k: L.LSTM(H, return_state=True, **k), "state"),
+    _recurrent("LSTM", lambda **k: L.LSTM(11, projection_size=H, return_sequences=True, **k), "projected", chains=True),
+    _recurrent("GRU", lambda **k: L.GRU(H, return_sequences=True, **k), "after", chains=True),
+    _recurrent("GRU", lambda **k: L.GRU(H, reset_after=False, **k), "before"),
+    _recurrent(
+        "GRU",
+        lambda **k: L.GRU(H, go_backwards=True, return_sequences=True, return_state=True, **k),
+        "backwards",
+        backwards=True,
+    ),
+    _recurrent("PeepholeLSTM", lambda **k: L.PeepholeLSTM(H, return_sequences=True, **k), chains=True),
+    _recurrent("LayerNormSimpleRNN", lambda **k: L.LayerNormSimpleRNN(H, return_sequences=True, **k), chains=True),
+    _recurrent("LayerNormLSTM", lambda **k: L.LayerNormLSTM(H, return_sequences=True, **k), chains=True),
+    _recurrent("LayerNormGRU", lambda **k: L.LayerNormGRU(H, return_sequences=True, **k), "after", chains=True),
+    _recurrent(
+        "RNN",
+        lambda **k: L.RNN([L.LSTMCell(H), keras.layers.GRUCell(2)], return_sequences=True, return_state=True, **k),
+        "stack",
+    ),
+    _recurrent("RNN", lambda **k: L.RNN(keras.layers.GRUCell(H), return_sequences=True, **k), "foreign", chains=True),
+    _recurrent("RNN", lambda **k: L.RNN(MatrixCell(), return_sequences=True, return_state=True, **k), "matrix"),
+    Case("Bidirectional", lambda: L.Bidirectional(L.LSTM(H, return_sequences=True)), "sequences", chains=True),
+    Case(
+        "Bidirectional",
+        lambda: L.Bidirectional(L.GRU(H, return_sequences=True, return_state=True), merge_mode=None),
+        "none-state",
+    ),
+    Case("Bidirectional", lambda: L.Bidirectional(L.RNN([L.LSTMCell(H), L.GRUCell(2)]), merge_mode="sum"), "stack"),
+    _cell("SimpleRNNCell", lambda: L.SimpleRNNCell(H)),
+    _cell("LSTMCell", lambda: L.LSTMCell(H)),
+    _cell("GRUCell", lambda: L.GRUCell(H)),
+    _cell("PeepholeLSTMCell", lambda: L.PeepholeLSTMCell(11, projection_size=H), "projected"),
+    # Epsilons that are large: a norm of few units makes much of rounding where they are nearly alike.
+    _cell(
+        "LayerNormSimpleRNNCell", lambda: L.LayerNormSimpleRNNCell(H, use_bias=False, layernorm_epsilon=0.1), "no-bias"
+    ),
+    _cell("LayerNormLSTMCell", lambda: L.LayerNormLSTMCell(11, projection_size=H, norm_epsilon=0.1), "projected"),
+    _cell("LayerNormGRUCell", lambda: L.LayerNormGRUCell(H, reset_after=False), "before"),
+    _cell("StackedRNNCells", lambda: L.StackedRNNCells([L.LSTMCell(2), L.SimpleRNNCell(H)])),
+    Case("SequencePooling", lambda: L.SequencePooling("last"), "last"),
+    Case("SequencePooling", lambda: L.SequencePooling("mean"), "mean"),
+    Case("SequencePooling", lambda: L.SequencePooling("max"), "max"),
+    Case("AttentionPooling", lambda: L.AttentionPooling(H), "vector"),
+    Case("AttentionPooling", lambda: L.AttentionPooling(return_weights=True), "weights"),
+    Case("TextVectorizer", lambda: L.TextVectorizer(["a", "film", "!", "quiet"], max_length=T), text=True),
+]
+
+# One value for each argument of any constructor, which is never the default: what is lost on the way is seen.
+UNUSUAL = {
+    "units": H,
+    "activation": "softsign",
+    "recurrent_activation": "hard_sigmoid",
+    "use_bias": False,
+    "kernel_initializer": lambda: keras.initializers.RandomNormal(stddev=0.3, seed=1),
+    "recurrent_initializer": lambda: keras.initializers.RandomUniform(-0.5, 0.5, seed=2),
+    "bias_initializer": lambda: keras.initializers.RandomNormal(stddev=0.2, seed=3),
+    "kernel_regularizer": lambda: keras.regularizers.L2(0.03),
+    "recurrent_regularizer": lambda: keras.regularizers.L1(0.02),
+    "bias_regularizer": lambda: keras.regularizers.L2(0.01),
+    "activity_regularizer": lambda: keras.regularizers.L1(0.04),
+    "kernel_constraint": lambda: keras.constraints.MaxNorm(0.7),
+    "recurrent_constraint": lambda: keras.constraints.MaxNorm(0.8),
+    "bias_constraint": lambda: keras.constraints.MaxNorm(0.9),
+    "dropout": 0.2,
+    "recurrent_dropout": 0.3,
+    "seed": 13,
+    "return_sequences": True,
+    "return_state": True,
+    "return_weights": True,
+    "go_backwards": True,
+    "stateful": True,
+    "unroll": True,
+    "zero_output_for_mask": True,
+    "reset_after": False,
+    "unit_forget_bias": False,
+    "projection_size": 2,
+    "norm_gamma_initializer": lambda: keras.initializers.RandomNormal(mean=1.0, seed=4),
+    "norm_beta_initializer": lambda: keras.initializers.RandomNormal(stddev=0.3, seed=5),
+    "norm_epsilon": 0.02,
+    "layernorm_epsilon": 0.03,
+    "gamma_initializer": lambda: keras.initializers.RandomNormal(mean=1.0, seed=6),
+    "gamma_regularizer": lambda: keras.regularizers.L2(0.05),
+    "gamma_constraint": lambda: keras.constraints.MaxNorm(0.6),
+    "use_cudnn": False,
+    "vocabulary": lambda: ["b", "a"],
+    "max_length": 11,
+    "lowercase": False,
+    "mode": "max",
+    "merge_mode": "ave",
+    "cell": lambda: L.GRUCell(H, dropout=0.1),
+    "cells": lambda: [L.LSTMCell(2), L.GRUCell(H)],
+    "layer": lambda: L.GRU(H, return_sequences=True),
+    "backward_layer": lambda: L.LSTM(H, return_sequences=True, go_backwards=True),
+}
+
+
+def unusual(names):
+    """Arguments for a constructor, each with its unusual value."""
+    return {name: UNUSUAL[name]() if callable(UNUSUAL[name]) else UNUSUAL[name] for name in names}
+
+
+def randomize(layer, rng, scale=0.7):
+    """Random weights everywhere: with constant ones two swapped gates look alike."""
+    layer.set_weights([(scale * rng.normal(size=w.shape)).astype(w.dtype) for w in layer.get_weights()])
+    return layer
+
+
+def arrays(outputs):
+    """All outputs of a call, as NumPy arrays (bfloat16 as float32)."""
+    return [
+        ops.convert_to_numpy(ops.cast(y, "float32") if dtype_of(y) == "bfloat16" else y) for y in tree.flatten(outputs)
+    ]
+
+
+def op_by_op():
+    """On JAX, within this, nothing is compiled: loops over time run in Python, many times faster for one small call.
+
+    They must have at least one step then. TensorFlow's eager mode is like this already.
+    """
+    if not ON_JAX:
+        return contextlib.nullcontext()
+    import jax
+
+    return jax.disable_jit()
+
+
+def dtype_of(tensor):
+    return keras.backend.standardize_dtype(tensor.dtype)
+
+
+def close(actual, expected, atol=1e-6, rtol=1e-6):
+    """Two nests of outputs agree."""
+    actual, expected = arrays(actual), arrays(expected)
+    assert len(actual) == len(expected)
+    for a, e in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(a, e, atol=atol, rtol=rtol)
+
+
+def padded(rng, shape=(B, T, D)):
+    """Inputs and a mask with a row of each kind: whole, left-padded, right-padded, with gaps, masked in full.
+
+    The three in the middle keep four steps each. Masked steps hold large values: what leaks from them is seen.
+    """
+    t = np.arange(T)
+    mask = np.stack([t >= 0, t >= 3, t < 4, ~np.isin(t, (0, 3, 5)), t < 0])
+    x = rng.normal(size=(len(mask), *shape[1:]))
+    x[~mask] *= 30
+    return x, mask

@@ -1,0 +1,319 @@
+"""What `RNN` and `Bidirectional` take beside a sequence: memory, resets, perturbations; and the trace they give."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from keras import ops, tree
+
+import keras_seq as ks
+from keras_seq.cells import Cell
+from tests.cases import B, D, H, T, arrays, close, randomize
+
+L = ks.layers
+S, W, N = 11, 13, 4
+
+
+@keras.saving.register_keras_serializable("tests")
+class ReadingCell(Cell):
+    """A cell with a matrix, a pair of vectors and a count as states, which reads the mean of a memory at each step.
+
+    h = tanh(x V + h + sum(M) + mean over kept s of memory[s] U);   M = M + h ⊗ h;   n = n + 1
+    """
+
+    output_size = H
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.state_size = [(H, H), [H, 1]]
+
+    def build(self, input_shape, memory_shape=None):
+        self.v = self.add_weight(shape=(input_shape[-1], H), name="v", autocast=False)
+        self.u = None
+        if memory_shape is not None:
+            self.u = self.add_weight(shape=(memory_shape[-1], H), name="u", autocast=False)
+        self.built = True
+
+    def get_initial_state(self, batch_size=None):
+        matrix = ops.full((batch_size, H, H), 0.1, self.compute_dtype)
+        return [matrix, [ops.full((batch_size, H), 0.2, self.compute_dtype), ops.zeros((batch_size, 1), "int32")]]
+
+    def project(self, inputs):
+        return ops.matmul(inputs, self.cast(self.v))
+
+    def prepare(self, states, training=False, memory=None, memory_mask=None):
+        if memory is None:
+            return 0.0
+        keep = ops.ones(ops.shape(memory)[:2], "bool") if memory_mask is None else memory_mask
+        keep = ops.expand_dims(ops.cast(keep, memory.dtype), -1)
+        return ops.matmul(ops.sum(memory * keep, 1) / ops.maximum(ops.sum(keep, 1), 1.0), self.cast(self.u))
+
+    def step(self, projected, states, constants):
+        matrix, (h, n) = states
+        h = ops.tanh(projected + h + ops.sum(matrix, axis=-1) + constants)
+        return h, [matrix + 0.1 * ops.expand_dims(h, 1) * ops.expand_dims(h, 2), [h, n + 1]]
+
+
+def reading_layer(rng, memory=True, **kwargs):
+    layer = L.RNN(ReadingCell(), return_sequences=True, return_state=True, **kwargs)
+    layer.build((None, None, D), memory_shape=(None, None, W) if memory else None)
+    randomize(layer, rng)
+    return layer
+
+
+def normal(rng, *shape):
+    return rng.normal(size=shape).astype("float32")
+
+
+# ---- memory ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrap", ["rnn", "stack", "bidirectional"])
+def test_memory_is_read_at_each_step_and_masked(wrap, rng):
+    cells = {"stack": lambda: [L.GRUCell(5), ReadingCell()]}.get(wrap, ReadingCell)()
+    layer = L.RNN(cells, return_sequences=True)
+    layer = L.Bidirectional(layer) if wrap == "bidirectional" else layer
+    x, memory = normal(rng, B, T, D), normal(rng, B, S, W)
+    layer(x, memory=memory)
+    randomize(layer, rng)
+    keep = rng.random((B, S)) < 0.6
+    keep[0], keep[1, 0] = True, True
+    masked = layer(x, memory=memory, memory_mask=keep)
+    for row in range(B):
+        alone = layer(x[row : row + 1], memory=memory[row : row + 1, keep[row]])
+        close(masked[row : row + 1], alone)
+    assert not np.allclose(arrays(masked)[0], arrays(layer(x, memory=memory))[0])
+
+
+def test_memory_mask_comes_with_the_memory_in_a_functional_model(rng, tmp_path):
+    x, ids = keras.Input((None, D)), keras.Input((None,), dtype="int32")
+    memory = keras.layers.Embedding(17, W, mask_zero=True)(ids)
+    model = keras.Model([x, ids], L.RNN(ReadingCell())(x, memory=memory))
+    randomize(model, rng)
+    data = [normal(rng, B, T, D), rng.integers(1, 17, (B, S))]
+    short = [data[0], np.pad(data[1], ((0, 0), (0, 3)))]
+    close(model.predict(short, verbose=0), model.predict(data, verbose=0))
+    model.save(tmp_path / "m.keras")
+    close(keras.saving.load_model(tmp_path / "m.keras").predict(short, verbose=0), model.predict(data, verbose=0))
+
+
+@pytest.mark.tensorflow
+def test_memory_is_exported_with_all_sizes_open(rng, tmp_path):
+    import tensorflow as tf
+
+    x, memory = keras.Input((None, D)), keras.Input((None, W))
+    model = keras.Model([x, memory], L.Bidirectional(L.RNN(ReadingCell()))(x, memory=memory))
+    randomize(model, rng)
+    model.export(str(tmp_path / "m"), verbose=False)
+    served = tf.saved_model.load(str(tmp_path / "m"))
+    for b, t, s in ((2, 7, 11), (3, 5, 2)):
+        data = [normal(rng, b, t, D), normal(rng, b, s, W)]
+        close(served.serve(data), model(data))
+
+
+# ---- resets ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrap", "backwards"),
+    [("gru", False), ("gru", True), ("nested states", False), ("nested states", True), ("bidirectional", False)],
+)
+def test_a_reset_is_another_sequence(wrap, backwards, rng):
+    inner = ReadingCell() if wrap == "nested states" else L.GRUCell(H)
+    layer = L.RNN(inner, return_sequences=True, go_backwards=backwards)
+    layer = L.Bidirectional(layer) if wrap == "bidirectional" else layer
+    x = normal(rng, B, T, D)
+    layer(x)
+    randomize(layer, rng)
+    begins = np.array([[0, 0, 1, 0, 1, 0, 0], [0, 1, 0, 0, 0, 1, 1]], bool)
+    keep = np.array([[1, 0, 1, 1, 1, 0, 1], [1, 1, 1, 0, 1, 0, 1]], bool)  # row 1: a reset at a masked step
+    out = arrays(layer(x, reset_mask=begins, mask=keep))[0]
+    for row in range(B):
+        ours = out[row][::-1] if backwards else out[row]
+        edges = [0, *np.flatnonzero(begins[row] & keep[row]), T]
+        for a, b in itertools.pairwise(edges):
+            kept = np.flatnonzero(keep[row, a:b]) + a
+            alone = arrays(layer(x[row : row + 1, kept]))[0][0]
+            close(ours[kept], alone[::-1] if backwards else alone)
+
+
+def test_states_after_a_reset_are_those_of_the_last_segment(rng):
+    layer = L.LSTM(H, return_state=True)
+    x = normal(rng, B, T, D)
+    layer(x)
+    randomize(layer, rng)
+    begins = np.zeros((B, T), bool)
+    begins[:, 4] = True
+    close(layer(x, reset_mask=begins), layer(x[:, 4:]))
+
+
+# ---- trace and perturbation ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_trace_is_the_state_after_each_step(backwards, rng):
+    layer = reading_layer(rng, memory=False, go_backwards=backwards)
+    x = normal(rng, B, T, D)
+    mask = np.ones((B, T), bool)
+    mask[0, 3] = False
+    out, *states, trace = layer(x, mask=mask, return_trace=True)
+    for t in range(T):
+        part = slice(T - 1 - t, None) if backwards else slice(0, t + 1)
+        after = layer(x[:, part], mask=mask[:, part])[1:]
+        close(tree.map_structure(lambda s, t=t: s[:, t], trace), list(after))
+    close(tree.map_structure(lambda s: s[:, -1], trace), list(states))
+    assert arrays(out)[0].shape == (B, T, H)
+
+
+def gradient(function, x):
+    """The gradient of a scalar function of one array."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return np.asarray(jax.grad(function)(x))
+    import tensorflow as tf
+
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(x)
+    return tape.gradient(y, x).numpy()
+
+
+@pytest.mark.parametrize("make", [L.SimpleRNNCell, L.LSTMCell, L.GRUCell, ReadingCell])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_perturbation_has_the_gradient_of_its_state(make, backwards, rng):
+    cell = make(dtype="float64") if make is ReadingCell else make(H, dtype="float64")
+    layer = L.RNN(cell, return_sequences=True, go_backwards=backwards, dtype="float64")
+    x, weights = rng.normal(size=(B, T, D)), rng.normal(size=(B, T, H))
+    layer.build((None, None, D))
+    randomize(layer, rng)
+    zeros = tree.map_structure(
+        lambda s: np.zeros((B, T, *s.shape[1:]), keras.backend.standardize_dtype(s.dtype)), layer.get_initial_state(1)
+    )
+    flat = tree.flatten(zeros)
+    for i, zero in enumerate(flat):
+        if not np.issubdtype(zero.dtype, np.floating):
+            continue
+
+        def loss(p, i=i):
+            added = tree.pack_sequence_as(zeros, [p if j == i else z for j, z in enumerate(flat)])
+            return ops.sum(layer(x, perturbation=added) * weights)
+
+        found = gradient(loss, zero)
+        where = (0, 2, *([1] * (zero.ndim - 2)))
+        step = np.zeros_like(zero)
+        step[where] = 1e-5
+        finite = (float(loss(zero + step)) - float(loss(zero - step))) / 2e-5
+        np.testing.assert_allclose(found[where], finite, rtol=1e-4, atol=1e-5)
+        assert np.abs(found).max() > 1e-3
+
+
+def test_a_perturbation_reaches_the_cells_above(rng):
+    """The lower cell's h at the last step counts through the upper cell at that very step."""
+    layer = L.RNN([L.GRUCell(5), L.GRUCell(H)])
+    x = normal(rng, B, T, D)
+    layer.build((None, None, D))
+    randomize(layer, rng)
+    zeros = [[np.zeros((B, T, 5), "float32")], [np.zeros((B, T, H), "float32")]]
+    found = gradient(lambda p: ops.sum(layer(x, perturbation=[[p], zeros[1]])), zeros[0][0])
+    assert np.abs(found[:, -1]).max() > 1e-3
+
+
+# ---- stateful, states of both directions -----------------------------------------------------------------------------
+
+
+def test_a_stateful_layer_changes_its_batch_size_when_told(rng):
+    layer = L.LSTM(H, stateful=True)
+    x = normal(rng, 3, T, D)
+    first = layer(x)
+    with pytest.raises(ValueError, match=r"batch size 3.*reset_state\(batch_size=2\)"):
+        layer(x[:2])
+    layer.reset_state(batch_size=2)
+    close(layer(x[:2]), arrays(first)[0][:2])
+    again = layer(x[:2])
+    assert not np.allclose(arrays(again)[0], arrays(first)[0][:2])
+    layer.reset_state(batch_size=3)
+    close(layer(x), first)
+
+
+def test_reset_state_goes_back_to_the_start_of_the_cell_not_to_zero(rng):
+    layer = reading_layer(rng, memory=False, stateful=False)
+    stateful = L.RNN(ReadingCell(), return_sequences=True, return_state=True, stateful=True)
+    x = normal(rng, B, T, D)
+    stateful(x)
+    stateful.set_weights(layer.get_weights())
+    stateful.reset_state()
+    close(stateful(x), layer(x))
+    assert not np.allclose(arrays(stateful(x))[0], arrays(layer(x))[0])
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: L.LSTM(H, return_state=True), lambda: L.RNN(ReadingCell(), return_state=True)]
+)
+def test_states_of_both_directions_are_accepted_again(make, rng):
+    layer = L.Bidirectional(make())
+    x = normal(rng, B, T, D)
+    layer(x)
+    randomize(layer, rng)
+    _, *states = layer(x)
+    half = len(states) // 2
+    y, *_ = layer(x, initial_state=states)
+    forward = layer.forward_layer(x, initial_state=states[:half])[0]
+    backward = layer.backward_layer(x, initial_state=states[half:])[0]
+    close(y, ops.concatenate([forward, backward], -1))
+
+
+@keras.saving.register_keras_serializable("tests")
+class PairCell(keras.layers.Layer):
+    """A cell with Keras's contract that reads a dict and returns a list of a vector and a matrix."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.state_size, self.output_size = H, [H, (H, N)]
+
+    def build(self, input_shape):
+        self.w = self.add_weight(shape=(input_shape["a"][-1], H), name="w")
+        self.built = True
+
+    def call(self, inputs, states):
+        h = ops.tanh(ops.matmul(inputs["a"], self.w) + states[0])
+        return [h, ops.expand_dims(h, -1) * ops.expand_dims(inputs["b"], 1)], [h]
+
+
+def test_nested_inputs_and_outputs(rng):
+    a, b = keras.Input((None, D)), keras.Input((None, N))
+    outputs = L.RNN(PairCell(), return_sequences=True)({"a": a, "b": b})
+    assert [y.shape for y in outputs] == [(None, None, H), (None, None, H, N)]
+    model = keras.Model([a, b], outputs)
+    randomize(model, rng)
+    x = {"a": normal(rng, B, T, D), "b": normal(rng, B, T, N)}
+    vectors, matrices = model.predict([x["a"], x["b"]], verbose=0)
+    h = np.zeros((B, H))
+    for t in range(T):
+        h = np.tanh(x["a"][:, t] @ model.get_weights()[0] + h)
+        np.testing.assert_allclose(vectors[:, t], h, atol=1e-5)
+        np.testing.assert_allclose(matrices[:, t], h[:, :, None] * x["b"][:, t, None], atol=1e-5)
+
+
+# ---- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"memory": np.ones((B, S, W), "float32")}, "memory.*LSTMCell, reads none"),
+        ({"reset_mask": np.ones((B, T + 1), bool)}, "reset_mask.*got"),
+        ({"perturbation": [np.ones((B, T, H))]}, "perturbation.*2 tensor"),
+        ({"perturbation": [np.ones((B, T, H)), np.ones((B, T, H + 1))]}, "perturbation.*shapes"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments, words, rng):
+    with pytest.raises(ValueError, match=words):
+        L.LSTM(H)(normal(rng, B, T, D), **arguments)
+
+
+def test_a_memory_mask_that_does_not_fit_is_refused(rng):
+    with pytest.raises(ValueError, match=r"memory_mask.*\(2, 11\).*\(2, 10\)"):
+        reading_layer(rng)(normal(rng, B, T, D), memory=normal(rng, B, S, W), memory_mask=np.ones((B, S - 1), bool))
