@@ -1,0 +1,32 @@
+"""A few texts with labels, and a vectoriser that knows their words."""
+
+import pandas as pd
+import pytest
+
+import keras_seq as ks
+
+GOOD = ["a lovely film", "great, warm and funny", "I loved it", "good food", "it was not bad at all", "warm", "so good"]
+BAD = ["a dull film", "bad, cold and dull", "I hated it", "bad food", "it was not good at all", "cold", "so very bad"]
+
+
+@pytest.fixture(scope="session")
+def frame():
+    """14 texts of 1 to 7 words, the two labels in turn."""
+    texts = [text for pair in zip(GOOD, BAD, strict=True) for text in pair]
+    return pd.DataFrame({"text": texts, "label": ["good", "bad"] * len(GOOD)})
+
+
+@pytest.fixture(scope="session")
+def vectorizer(frame):
+    return ks.data.text_vectorizer(frame["text"], max_length=11)
+
+
+@pytest.fixture
+def model_of(vectorizer):
+    """Make a small model; its labels are not in the order of the alphabet."""
+
+    def make(**arguments):
+        small = {"labels": ["good", "bad"], "units": 5, "embedding_dim": 3, "learning_rate": 0.02}
+        return ks.models.sentiment_model(vectorizer, **{**small, **arguments})
+
+    return make

@@ -1,0 +1,40 @@
+"""The ten lines of the README run as they stand there."""
+
+import re
+
+import pytest
+
+import keras_seq as ks
+from tests.processes import ROOT, run_code
+
+pytestmark = pytest.mark.tensorflow
+
+
+def ten_lines():
+    return re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+
+
+def test_the_ten_lines_run(tmp_path):
+    code = ten_lines()
+    for name in ("read_frame", "text_vectorizer", "sentiment_model", "model.fit", "model.predict", "ks.saving.save"):
+        assert name in code
+    quick, changes = re.subn(r"epochs=\d+", "epochs=1", code)  # all that is changed
+    assert changes == 1
+    ks.data.reviews().sample(60, random_state=1)[["text", "label"]].to_csv(tmp_path / "reviews.csv", index=False)
+    out = run_code(quick + '\nprint("labels", model.labels, layer.units)', tmp_path)
+    assert "labels ['negative', 'positive'] 64" in out
+    assert "learning_rate" in out  # in the progress bar
+    folder = tmp_path / "saved_models" / "reviews"
+    assert ks.saving.read_card(folder)["kind"] == "sentiment"
+    assert ks.saving.load(folder).predict(["a quiet, funny film"], verbose=0).shape == (1, 2)
+
+
+def test_its_commands_and_files_are_there():
+    """Make targets, files in the file map, and links that the README names exist."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"\bmake ([a-z][a-z-]+)\b(?=`|\s+#)", text))
+    assert {"demo", "test"} <= targets
+    assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
+    paths = re.findall(r"`((?:keras_seq|saved_models|benchmarks|tests|notebooks)/[\w./]+)`", text)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
