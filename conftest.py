@@ -16,3 +16,8 @@ import keras_seq as ks
 def _names(doctest_namespace):
     names = {name: getattr(ks.layers, name) for name in ks.layers.__all__}
     doctest_namespace.update(np=np, keras=keras, ks=ks, **names)
+
+
+def pytest_make_parametrize_id(val):
+    """Functions by name: by default a lambda's address is in the id, and the processes of `-n` would disagree."""
+    return val.__name__ if callable(val) and hasattr(val, "__name__") else None

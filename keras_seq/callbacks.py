@@ -177,7 +177,13 @@ class SafeBackup(keras.callbacks.BackupAndRestore):
     def on_train_begin(self, logs=None):
         shutil.rmtree(self.directory / "latest", ignore_errors=True)
         if (self.directory / "backup.zip").exists():
-            shutil.unpack_archive(self.directory / "backup.zip", self.directory / "latest")
+            try:
+                shutil.unpack_archive(self.directory / "backup.zip", self.directory / "latest")
+            except shutil.ReadError as error:
+                raise InputError(
+                    f"File {str(self.directory / 'backup.zip')!r} is damaged, so the training cannot be resumed: remove "
+                    f"the folder {str(self.directory.parent)!r} to begin anew."
+                ) from error
         super().on_train_begin(logs)
 
     def on_epoch_end(self, epoch, logs=None):
