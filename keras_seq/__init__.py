@@ -2,7 +2,8 @@
 
 import importlib
 
-from keras_seq import callbacks, layers, models, schedules
+from keras_seq import callbacks, interop, layers, models, schedules
+from keras_seq.convert import convert  # the function stands before the module of its name
 
 _LAZY = ("data", "saving")  # these import TensorFlow and pandas
 
@@ -13,4 +14,4 @@ def __getattr__(name):
     raise AttributeError(f"module 'keras_seq' has no attribute {name!r}")
 
 
-__all__ = ["callbacks", "data", "layers", "models", "saving", "schedules"]
+__all__ = ["callbacks", "convert", "data", "interop", "layers", "models", "saving", "schedules"]

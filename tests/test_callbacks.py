@@ -142,7 +142,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "arguments"), CASES, ids=str)
+@pytest.mark.parametrize(("name", "arguments"), CASES)
 def test_resumed_after_any_epoch_it_ends_with_the_same_weights(tmp_path, name, arguments):
     losses = SCRIPTS[name]
     weight, epochs, stopping = scripted(losses, tmp_path / "whole", **arguments)

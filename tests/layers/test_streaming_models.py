@@ -108,7 +108,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("make", "kind", "reason"), REFUSED, ids=str)
+@pytest.mark.parametrize(("make", "kind", "reason"), REFUSED)
 def test_what_cannot_stream_is_refused_by_name(make, kind, reason):
     model = keras.Sequential([keras.Input((T, D)), L.GRU(D, return_sequences=True), make()], name="given")
     with pytest.raises(ValueError, match="cannot stream") as error:

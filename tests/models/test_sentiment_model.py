@@ -145,7 +145,6 @@ def test_the_same_seed_gives_the_same_model(model_of):
         ({"labels": [0.0, 1.0]}, "labels"),
         ({"labels": [True, False]}, "labels"),
     ],
-    ids=str,
 )
 def test_bad_arguments_are_named(model_of, arguments, message):
     with pytest.raises(ValueError, match=message):
