@@ -16,8 +16,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 tests/backend tests/cells tests/layers \
-		tests/data/test_streams.py tests/test_convert.py tests/test_interop.py
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 tests/backend tests/cells tests/layers tests/data/test_streams.py
 
 test-oldest:
 	$(MAKE) test VENV=.venv-oldest PINS='$(strip $(OLDEST))'

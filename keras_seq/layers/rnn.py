@@ -6,7 +6,7 @@ from keras import ops, tree
 from keras_seq import compat
 from keras_seq.backend.loop import loop
 from keras_seq.checks import check_mask, fits
-from keras_seq.layers.stacked import StackedRNNCells, advance, asks_for, on_seam, output_size, release
+from keras_seq.layers.stacked import StackedRNNCells, advance, asks_for, build_cell, on_seam, output_size, release
 from keras_seq.layers.states import (
     check_states,
     first_shape,
@@ -97,10 +97,7 @@ class RNN(keras.layers.RNN):
 
     def build(self, sequences_shape, initial_state_shape=None, memory_shape=None):
         step_shape = map_shapes(lambda shape: (shape[0], *shape[2:]), sequences_shape)
-        if isinstance(self.cell, keras.layers.Layer) and not self.cell.built:
-            reads = memory_shape is not None and asks_for(self.cell.build, "memory_shape")
-            self.cell.build(step_shape, **({"memory_shape": memory_shape} if reads else {}))
-            self.cell.built = True
+        build_cell(self.cell, step_shape, memory_shape)
         if self.stateful and self.states is None:
             batch_size = first_shape(sequences_shape)[0]
             if batch_size is None:

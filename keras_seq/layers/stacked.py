@@ -6,6 +6,7 @@ import keras
 from keras import ops, tree
 
 from keras_seq.cells.base import Cell, dropped
+from keras_seq.layers.states import initial_states
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -26,17 +27,22 @@ class StackedRNNCells(keras.layers.StackedRNNCells):
     (TensorShape([2, 3]), 2)
     """
 
-    def build(self, input_shape, memory_shape=None):
+    def build(self, input_shape):
+        self.build_cells(input_shape)
+
+    def build_cells(self, input_shape, memory_shape=None):
+        """Build each cell for the outputs of the one below, and for the memory that is read, if it asks for it."""
         features = input_shape[-1]
         self._features = []
         for cell in self.cells:
             self._features.append(features)
-            if isinstance(cell, keras.layers.Layer) and not cell.built:
-                reads = memory_shape is not None and asks_for(cell.build, "memory_shape")
-                cell.build((input_shape[0], features), **({"memory_shape": memory_shape} if reads else {}))
-                cell.built = True
+            build_cell(cell, (input_shape[0], features), memory_shape)
             features = output_size(cell)
         self.built = True
+
+    def get_initial_state(self, batch_size=None):
+        """The states of each cell, in a list: a list of its own, also for a cell that says none."""
+        return [initial_states(cell, batch_size) for cell in self.cells]
 
     def call(self, inputs, states, training=False):
         new_states = []
@@ -146,6 +152,19 @@ def call_cell(cell, inputs, states, training):
     """`cell(inputs, states)`, told whether it trains if it asks."""
     told = {"training": training} if asks_for(cell.call, "training") else {}
     return (cell if callable(cell) else cell.call)(inputs, states, **told)
+
+
+def build_cell(cell, input_shape, memory_shape=None):
+    """Build a cell for inputs of this shape, and for the memory that is read, if it asks for it."""
+    if not isinstance(cell, keras.layers.Layer) or cell.built:
+        return
+    if isinstance(cell, StackedRNNCells):
+        cell.build_cells(input_shape, memory_shape)
+    elif memory_shape is not None and asks_for(cell.build, "memory_shape"):
+        cell.build(input_shape, memory_shape=memory_shape)
+    else:
+        cell.build(input_shape)
+    cell.built = True
 
 
 def asks_for(function, name):

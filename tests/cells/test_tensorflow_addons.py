@@ -52,7 +52,8 @@ def test_arguments(name):
     named = {n: p.default for n, p in ours.items() if p.kind is not p.VAR_KEYWORD}
     assert {n: d for n, d in named.items() if n not in MORE} == {**SHARED, **ARGUMENTS[name]}
     positional = [n for n, p in ours.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    assert positional == POSITIONS[name].split()
+    expected = POSITIONS[name].split()
+    assert positional[: len(expected)] == expected
 
 
 # Final states of `RNN(cell)` over normal inputs, under TensorFlow 2.15.1, from normal weights times 0.7 in the order of

@@ -202,3 +202,23 @@ def test_states_of_nested_cells_are_kept(rng):
     layer.reset_state()
     close(layer(x), (output, *states), atol=0)
     assert arrays(layer(x))[0].tobytes() != arrays(output)[0].tobytes()
+
+
+def test_a_cell_that_names_no_states_gets_them_in_a_list_in_a_stack_too(rng):
+    """It reads `states[0]`: of a bare tensor that would be the first row, for the whole batch."""
+
+    class Bare(keras.layers.Layer):
+        state_size = 3
+
+        def build(self, shape):
+            self.w = self.add_weight(shape=(shape[-1], 3), name="w")
+
+        def call(self, inputs, states):
+            h = ops.tanh(ops.matmul(inputs, self.w) + states[0])
+            return h, [h]
+
+    x = rng.normal(size=(2, 7, 5)).astype("float32")
+    ours, stock = ks.layers.RNN([Bare()]), keras.layers.RNN([Bare()])
+    ours(x), stock(x)
+    ours.set_weights(stock.get_weights())
+    np.testing.assert_allclose(ours(x), stock(x), atol=1e-6)
