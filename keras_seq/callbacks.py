@@ -181,8 +181,8 @@ class SafeBackup(keras.callbacks.BackupAndRestore):
                 shutil.unpack_archive(self.directory / "backup.zip", self.directory / "latest")
             except shutil.ReadError as error:
                 raise InputError(
-                    f"File {str(self.directory / 'backup.zip')!r} is damaged, so the training cannot be resumed: remove "
-                    f"the folder {str(self.directory.parent)!r} to begin anew."
+                    f"File {str(self.directory / 'backup.zip')!r} is damaged, so the training cannot be resumed: "
+                    f"remove the folder {str(self.directory.parent)!r} to begin anew."
                 ) from error
         super().on_train_begin(logs)
 

@@ -8,9 +8,11 @@ At step t, with `keep[t]` the mask (B,) and `step(x[t], s[t-1]) = (y, s)`:
 so that each row ends as if its masked steps had been cut out, wherever they stand.
 """
 
+import keras
 from keras import ops, tree
 
 from keras_seq.backend import native
+from keras_seq.checks import fits
 
 
 def loop(
@@ -46,6 +48,9 @@ def loop(
         `(output, states)`: outputs `(B, T, ...)`, or `(B, ...)` of the last step; and the states after it. With
         `return_trace` a third: a nest like the states, of tensors `(B, T, ...)` in the order of reading.
     """
+    if mask is not None:
+        # What stands at masked steps must not count, be it NaN: a gradient of zero times NaN would be NaN.
+        inputs = tree.map_structure(lambda x: _zero_where_masked(x, mask), inputs)
     xs = (inputs,) if mask is None else (inputs, ops.cast(mask, "bool"))
     xs = tree.map_structure(lambda x: ops.swapaxes(ops.convert_to_tensor(x), 0, 1), xs)
     if go_backwards:
@@ -79,12 +84,28 @@ def loop(
     return (output, carry[0], kept[-1]) if return_trace else (output, carry[0])
 
 
+def _zero_where_masked(inputs, mask):
+    """Inputs (B, T, ...) with zeros at the masked steps; integers and booleans as they are."""
+    inputs = ops.convert_to_tensor(inputs)
+    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(inputs.dtype)):
+        return inputs
+    keep = ops.cast(mask, "bool")
+    keep = ops.reshape(keep, (*ops.shape(keep), *[1] * (len(inputs.shape) - 2)))
+    return ops.where(keep, inputs, ops.zeros_like(inputs))
+
+
 def _in_form_of(states, new_states):
     """New states with the structure and the dtypes of the old ones."""
     flat, new_flat = tree.flatten(states), tree.flatten(new_states)
     if len(flat) != len(new_flat):
         raise ValueError(
             f"A cell must return as many states as it is given: it was given {len(flat)} and returned {len(new_flat)}."
+        )
+    shapes = [[tuple(s.shape[1:]) for s in nest] for nest in (flat, new_flat)]
+    if not all(map(fits, *shapes)):
+        raise ValueError(
+            "A cell must return states of the shapes that it is given (here without the batch): it was given "
+            f"{shapes[0]} and returned {shapes[1]}."
         )
     return tree.pack_sequence_as(states, [ops.cast(new, old.dtype) for old, new in zip(flat, new_flat, strict=True)])
 

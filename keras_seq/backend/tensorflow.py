@@ -9,6 +9,14 @@ def runs_eagerly():
     return tf.executing_eagerly()
 
 
+def with_batch_size(tensor, size, message):
+    """The tensor, known to have this batch size: another one raises, with the message, when the graph runs."""
+    with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(tensor)[0], size, message)]):
+        tensor = tf.identity(tensor)
+    tensor.set_shape([size, *tensor.shape[1:]])
+    return tensor
+
+
 def spec_of(function, *args):
     """Shapes and dtypes of what `function(*args)` returns, without running it (and with no trace in the graph)."""
     specs = tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), args)

@@ -99,7 +99,7 @@ class _Laid:
     def __init__(self, parts):
         self.parts = parts
         self.edges = np.cumsum([0, *map(len, parts)])  # where each begins, and the end
-        self.shape, self.dtype = parts[0].shape[1:], parts[0].dtype
+        self.shape, self.dtype = parts[0].shape[1:], np.result_type(*parts)
 
     def rows(self, starts, length):
         """A window from each start: `(B, T, ...)`."""

@@ -4,6 +4,7 @@ import keras
 from keras import ops, tree
 
 from keras_seq import compat
+from keras_seq.layers.rnn import RNN
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -69,9 +70,24 @@ class Bidirectional(keras.layers.Bidirectional):
         return self._joined(forward, backward, self._merged, return_trace)
 
     def compute_output_spec(
-        self, sequences, initial_state=None, perturbation=None, mask=None, training=None, return_trace=False, **context
+        self,
+        sequences,
+        initial_state=None,
+        mask=None,
+        training=None,
+        memory=None,
+        memory_mask=None,
+        reset_mask=None,
+        perturbation=None,
+        return_trace=False,
     ):
-        context = _given(**context, return_trace=return_trace)
+        context = _given(
+            mask=tree.flatten(mask)[0],
+            memory=memory,
+            memory_mask=memory_mask,
+            reset_mask=reset_mask,
+            return_trace=return_trace,
+        )
         forward, backward = (
             layer.compute_output_spec(sequences, initial_state=states, **context, **_given(perturbation=p))
             for layer, states, p in self._directions(initial_state, perturbation)
@@ -79,9 +95,21 @@ class Bidirectional(keras.layers.Bidirectional):
         return self._joined(forward, backward, self._merged_spec, return_trace)
 
     def _directions(self, initial_state, perturbation):
-        """Each layer with its half of the states and perturbations, which come in one list: forward ones first."""
-        states, added = _halves(initial_state), _halves(perturbation)
+        """Each layer with its part of the states and perturbations, which come in one list: forward ones first."""
+        states, added = self._parts("initial_state", initial_state), self._parts("perturbation", perturbation)
         return zip((self.forward_layer, self.backward_layer), states, added, strict=True)
+
+    def _parts(self, name, values):
+        """What belongs to the forward layer, and what to the backward layer; twice None for None."""
+        if values is None:
+            return None, None
+        first, second = (len(layer.get_initial_state(1)) for layer in (self.forward_layer, self.backward_layer))
+        if not isinstance(values, (list, tuple)) or len(values) != first + second:
+            raise ValueError(
+                f"Argument `{name}` of layer {self.name!r} must be a list of {first} forward and {second} backward "
+                f"entries, got {len(values) if isinstance(values, (list, tuple)) else type(values).__name__}."
+            )
+        return values[:first], values[first:]
 
     def _joined(self, forward, backward, merge, return_trace):
         """What both layers returned, as one: output, forward states, backward states, both traces."""
@@ -93,26 +121,37 @@ class Bidirectional(keras.layers.Bidirectional):
         return (*(output if self.merge_mode is None else (output,)), *states, *backward_states, *traces)
 
     def _merged(self, forward, backward):
-        forward, backward = (ops.cast(y, self.compute_dtype) for y in (forward, backward))
-        if self.return_sequences:
-            backward = ops.flip(backward, axis=1)
+        if self.merge_mode is None:
+            return tree.map_structure(self._cast, forward), tree.map_structure(self._in_order, backward)
+        return tree.map_structure(lambda f, b: self._merge(self._cast(f), self._in_order(b)), forward, backward)
+
+    def _cast(self, outputs):
+        return ops.cast(outputs, self.compute_dtype)
+
+    def _in_order(self, outputs):
+        """Outputs of the layer that reads backwards, in the order of time."""
+        return ops.flip(self._cast(outputs), axis=1) if self.return_sequences else self._cast(outputs)
+
+    def _merge(self, forward, backward):
         if self.merge_mode == "concat":
             return ops.concatenate([forward, backward], axis=-1)
         if self.merge_mode == "sum":
             return forward + backward
-        if self.merge_mode == "ave":
-            return (forward + backward) / 2
-        return forward * backward if self.merge_mode == "mul" else (forward, backward)
+        return (forward + backward) / 2 if self.merge_mode == "ave" else forward * backward
 
     def _merged_spec(self, forward, backward):
+        def spec(f, b=None):
+            width = f.shape[-1] + (b.shape[-1] if self.merge_mode == "concat" else 0)
+            return keras.KerasTensor((*f.shape[:-1], width), self.compute_dtype)
+
         if self.merge_mode is None:
-            return tuple(keras.KerasTensor(y.shape, self.compute_dtype) for y in (forward, backward))
-        width = forward.shape[-1] + (backward.shape[-1] if self.merge_mode == "concat" else 0)
-        return keras.KerasTensor((*forward.shape[:-1], width), self.compute_dtype)
+            return tree.map_structure(spec, forward), tree.map_structure(spec, backward)
+        return tree.map_structure(spec, forward, backward)
 
     def compute_mask(self, _, mask):
         mask = tree.flatten(mask)[0] if self.return_sequences else None
-        masks = [mask] if self.merge_mode else [mask, mask]
+        outputs = len(tree.flatten(self.forward_layer._output_spec(1, 1))) if isinstance(self.forward_layer, RNN) else 1
+        masks = [mask] * (outputs if self.merge_mode else 2 * outputs)
         if self.return_state:
             layers = (self.forward_layer, self.backward_layer)
             masks += [None] * sum(len(tree.flatten(layer.get_initial_state(1))) for layer in layers)
@@ -122,10 +161,3 @@ class Bidirectional(keras.layers.Bidirectional):
 def _given(**arguments):
     """The arguments that say something: layers of Keras know none of them."""
     return {name: value for name, value in arguments.items() if value is not None and value is not False}
-
-
-def _halves(values):
-    """The first and the second half of a list, or twice None."""
-    if values is None:
-        return None, None
-    return values[: len(values) // 2], values[len(values) // 2 :]

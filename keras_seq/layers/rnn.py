@@ -4,9 +4,11 @@ import keras
 from keras import ops, tree
 
 from keras_seq import compat
+from keras_seq.backend import native
 from keras_seq.backend.loop import loop
 from keras_seq.checks import check_mask, fits
-from keras_seq.layers.stacked import StackedRNNCells, advance, asks_for, build_cell, on_seam, output_size, release
+from keras_seq.layers.context import memory_context
+from keras_seq.layers.stacked import StackedRNNCells, advance, build_cell, on_seam, output_size, release
 from keras_seq.layers.states import (
     check_states,
     first_shape,
@@ -48,8 +50,10 @@ class RNN(keras.layers.RNN):
         memory_mask: booleans `(B, S)`, or a list of them; by default the masks that came with `memory`.
         reset_mask: booleans `(B, T)`, true where a step begins another sequence: its row starts anew from the cell's
             own initial state there (read backwards, after that step). At a masked step it has no effect.
-        perturbation: terms added to the states as they leave each step, a nest like the states of tensors
-            `(B, T, ...)` in the order of reading. Its gradient at zero is that of the states, step by step.
+        perturbation: terms added to the states as they leave each step (and to the output, where a cell returns one
+            of its states as such), a nest like the states of tensors `(B, T, ...)` in the order of reading. Its
+            gradient at zero is that of the states, step by step; what a cell computes from a state before it returns
+            it, such as an output of its own, is not on this path.
         return_trace: whether to return the states after each step, `(B, T, ...)` in the order of reading, at the end.
 
     Returns:
@@ -156,10 +160,13 @@ class RNN(keras.layers.RNN):
         first = tree.flatten(sequences)[0]
         mask = compat.mask_of(first) if mask is None else tree.flatten(mask)[0]
         self._check(first, initial_state, mask, reset_mask, perturbation)
+        if self.stateful and first.shape[0] is None:
+            sequences = self._pinned(sequences)
+            first = tree.flatten(sequences)[0]
         template = self.get_initial_state(ops.shape(first)[0])
         if initial_state is None:
             initial_state = self.states if self.stateful else template
-        context = self._context(memory, memory_mask)
+        context = memory_context(self, first.shape[0], memory, memory_mask)
         output, states, *trace = self.inner_loop(
             sequences,
             in_form_of(template, initial_state),
@@ -223,25 +230,17 @@ class RNN(keras.layers.RNN):
             states, trace = states[0], [one[0] for one in trace]
         return (output, states, *trace)
 
-    def _context(self, memory, memory_mask):
-        """Keyword arguments for the cell's `prepare`: the memory that it reads, and its masks."""
-        if memory is None:
-            return {}
-        if not asks_for(on_seam(self.cell, None).prepare, "memory"):
-            raise ValueError(
-                f"Argument `memory` of layer {self.name!r} was given, but its cell, {type(self.cell).__name__}, reads "
-                "none: its `prepare` takes no `memory`."
-            )
-        if memory_mask is None:
-            masks = [compat.mask_of(m) for m in tree.flatten(memory)]
-            memory_mask = tree.pack_sequence_as(memory, masks) if tree.is_nested(memory) else masks[0]
-        for one, its_mask in zip(tree.flatten(memory), tree.flatten(memory_mask), strict=True):
-            if its_mask is not None and not fits(its_mask.shape, one.shape[:2]):
-                raise ValueError(
-                    f"Argument `memory_mask` of layer {self.name!r} must have shape (B, S) = {tuple(one.shape[:2])}, "
-                    f"got {tuple(its_mask.shape)}."
-                )
-        return {"memory": memory, "memory_mask": memory_mask}
+    def _pinned(self, sequences):
+        """Sequences of unknown batch size, as ones of the size that this stateful layer has states for.
+
+        Without it a batch of another size would broadcast against the states.
+        """
+        size = tree.flatten(self.states)[0].shape[0]
+        message = (
+            f"Layer {self.name!r} was compiled for its states of batch size {size}, got a batch of another size. Keep "
+            "the batch size; or, after `reset_state(batch_size=...)`, compile the model anew."
+        )
+        return tree.map_structure(lambda x: native.with_batch_size(x, size, message), sequences)
 
     def _check(self, first, initial_state=None, mask=None, reset_mask=None, perturbation=None):
         """Raise for what cannot be run, by shapes alone: where a model is built, and where it is called."""
@@ -295,7 +294,7 @@ class RNN(keras.layers.RNN):
     ):
         first = tree.flatten(sequences)[0]
         self._check(first, initial_state, tree.flatten(mask)[0], reset_mask, perturbation)
-        self._context(memory, memory_mask)
+        memory_context(self, first.shape[0], memory, memory_mask)
         batch, length = first.shape[:2]
 
         def states(*lead):

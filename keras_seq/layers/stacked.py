@@ -151,7 +151,13 @@ def release(cell):
 def call_cell(cell, inputs, states, training):
     """`cell(inputs, states)`, told whether it trains if it asks."""
     told = {"training": training} if asks_for(cell.call, "training") else {}
-    return (cell if callable(cell) else cell.call)(inputs, states, **told)
+    returned = (cell if callable(cell) else cell.call)(inputs, states, **told)
+    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        raise ValueError(
+            f"The `call` of cell {type(cell).__name__} must return a pair, output and new states, got "
+            f"{type(returned).__name__}."
+        )
+    return returned
 
 
 def build_cell(cell, input_shape, memory_shape=None):

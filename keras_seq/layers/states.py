@@ -33,6 +33,19 @@ def in_form_of(template, states):
     return tree.pack_sequence_as(template, cast)
 
 
+def _alike(states, template):
+    """Whether states are nested as a template is, lists and tuples alike, or are a flat list of its tensors."""
+    flat = isinstance(states, (list, tuple)) and not any(map(tree.is_nested, states))
+    return flat or not tree.is_nested(states) or _form(states) == _form(template)
+
+
+def _form(nest):
+    """How tensors are nested, in words of lists and dicts, with a dot for each tensor."""
+    if isinstance(nest, dict):
+        return {key: _form(value) for key, value in nest.items()}
+    return [_form(value) for value in nest] if isinstance(nest, (list, tuple)) else "·"
+
+
 def check_states(name, states, template, lead):
     """Raise unless `states` are tensors like those of `template` (1, ...), with the axes `lead` in place of the first.
 
@@ -44,6 +57,8 @@ def check_states(name, states, template, lead):
     """
     if states is None:
         return
+    if not _alike(states, template):
+        raise ValueError(f"{name} must be a nest like {_form(template)}, or a flat list, got {_form(states)}.")
     wanted = [(*lead, *s.shape[1:]) for s in tree.flatten(template)]
     given = [tuple(getattr(s, "shape", ())) for s in tree.flatten(states)]
     if len(given) != len(wanted) or not all(map(fits, given, wanted)):
