@@ -9,12 +9,9 @@ def runs_eagerly():
     return tf.executing_eagerly()
 
 
-def with_batch_size(tensor, size, message):
-    """The tensor, known to have this batch size: another one raises, with the message, when the graph runs."""
-    with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(tensor)[0], size, message)]):
-        tensor = tf.identity(tensor)
-    tensor.set_shape([size, *tensor.shape[1:]])
-    return tensor
+def with_batch_size(tensor, size):
+    """The tensor, known to have this batch size: a graph that gets another raises and names both."""
+    return tf.ensure_shape(tensor, [size, *tensor.shape[1:]])
 
 
 def spec_of(function, *args):

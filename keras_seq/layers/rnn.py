@@ -135,7 +135,8 @@ class RNN(keras.layers.RNN):
         """Start anew: the states of a stateful layer become those that a sequence starts from.
 
         Args:
-            batch_size: another batch size to go on with; None keeps it.
+            batch_size: another batch size to go on with; None keeps it. Compile a model anew after it: what is compiled
+                holds the states of the size before, and refuses another.
         """
         if self.states is None:
             return
@@ -160,8 +161,9 @@ class RNN(keras.layers.RNN):
         first = tree.flatten(sequences)[0]
         mask = compat.mask_of(first) if mask is None else tree.flatten(mask)[0]
         self._check(first, initial_state, mask, reset_mask, perturbation)
-        if self.stateful and first.shape[0] is None:
-            sequences = self._pinned(sequences)
+        if self.stateful and first.shape[0] is None:  # a batch of another size would broadcast against the states
+            size = tree.flatten(self.states)[0].shape[0]
+            sequences = tree.map_structure(lambda x: native.with_batch_size(x, size), sequences)
             first = tree.flatten(sequences)[0]
         template = self.get_initial_state(ops.shape(first)[0])
         if initial_state is None:
@@ -229,18 +231,6 @@ class RNN(keras.layers.RNN):
         if reset_mask is not None:
             states, trace = states[0], [one[0] for one in trace]
         return (output, states, *trace)
-
-    def _pinned(self, sequences):
-        """Sequences of unknown batch size, as ones of the size that this stateful layer has states for.
-
-        Without it a batch of another size would broadcast against the states.
-        """
-        size = tree.flatten(self.states)[0].shape[0]
-        message = (
-            f"Layer {self.name!r} was compiled for its states of batch size {size}, got a batch of another size. Keep "
-            "the batch size; or, after `reset_state(batch_size=...)`, compile the model anew."
-        )
-        return tree.map_structure(lambda x: native.with_batch_size(x, size, message), sequences)
 
     def _check(self, first, initial_state=None, mask=None, reset_mask=None, perturbation=None):
         """Raise for what cannot be run, by shapes alone: where a model is built, and where it is called."""

@@ -14,8 +14,9 @@ L, K = ks.layers, keras.layers
 
 @pytest.mark.tensorflow
 def test_a_stateful_model_does_not_take_a_smaller_last_batch(rng):
+    """A batch of one would broadcast against the states of two."""
     model = keras.Sequential([keras.Input((T, D), batch_size=2), L.GRU(H, stateful=True)])
-    with pytest.raises(Exception, match="batch size"):
+    with pytest.raises(Exception, match=r"\[1,7,5\] is not compatible with expected shape \[2,7,5\]"):
         model.predict(normal(rng, 3, T, D), batch_size=2, verbose=0)
 
 
