@@ -75,7 +75,9 @@ def in_function(function, known):
             tree.map_structure(lambda x, free=free: spec(x, free), nest)
             for free, nest in zip((2, 1, 2), given, strict=False)
         ]
-        return tf.function(lambda *args: function(*args, *[None] * (3 - len(args))), input_signature=specs)(*given)
+        return tf.function(
+            lambda *args: function(*args, *[None] * (3 - len(args))), input_signature=specs, autograph=False
+        )(*given)
 
     return compiled
 
@@ -154,7 +156,7 @@ def test_compiled_by_xla(rng):
             loss = tf.reduce_sum(tf.square(outputs["sum"]))
         return loss, tape.gradient(loss, inputs["a"])
 
-    close(tf.function(gradient, jit_compile=True)(*tensors), gradient(*tensors), atol=1e-12)
+    close(tf.function(gradient, jit_compile=True, autograph=False)(*tensors), gradient(*tensors), atol=1e-12)
 
 
 def test_gradients_are_those_of_the_unrolled_loop(rng):
@@ -181,7 +183,7 @@ def test_gradients_are_those_of_the_unrolled_loop(rng):
             return tape.gradient(value, a)
 
         a = tf.constant(inputs["a"])
-        looped, unrolled = tf.function(lambda a: gradient(a, False))(a), gradient(a, True)
+        looped, unrolled = tf.function(lambda a: gradient(a, False), autograph=False)(a), gradient(a, True)
     close(looped, unrolled, atol=1e-12)
     assert not arrays(looped)[0][~mask].any()
     assert arrays(looped)[0][mask].all()
