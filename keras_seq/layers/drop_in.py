@@ -26,23 +26,25 @@ def drop_in(cell_class, like=None):
     """
     signature = _signature(cell_class, like)
     of_cell = argument_names(cell_class)
+    takes_cudnn = "use_cudnn" in signature.parameters
 
     class DropIn(RNN):
         def __init__(self, *args, **kwargs):
             given = signature.bind(self, *args, **kwargs).arguments
             given.pop("self")
             given.update(given.pop("kwargs", {}))
-            use_cudnn = given.pop("use_cudnn", "auto")
-            if use_cudnn not in ("auto", True, False):
+            use_cudnn = given.pop("use_cudnn", "auto") if takes_cudnn else None
+            if takes_cudnn and use_cudnn not in ("auto", True, False):
                 raise ValueError(f"Argument `use_cudnn` must be 'auto', True or False, got {use_cudnn!r}.")
             cell = {name: given.pop(name) for name in [*of_cell, "implementation"] if name in given}
             shared = {name: given[name] for name in ("dtype", "trainable") if name in given}
             super().__init__(cell_class(**cell, **shared, name=f"{_snake(type(self).__name__)}_cell"), **given)
             self.input_spec = keras.layers.InputSpec(ndim=3)
-            self.use_cudnn = use_cudnn
+            if takes_cudnn:
+                self.use_cudnn = use_cudnn
 
         def _check(self, *args):
-            if self.use_cudnn is True:
+            if getattr(self, "use_cudnn", None) is True:
                 raise ValueError(
                     f"Argument `use_cudnn` of layer {self.name!r} must be 'auto' or False, got True: keras_seq has no "
                     "cuDNN kernel. Leave it at 'auto', or use the layer of keras.layers."
@@ -55,7 +57,7 @@ def drop_in(cell_class, like=None):
             of_the_cell = self.cell.get_config()
             config.update({name: of_the_cell[name] for name in of_cell if name in of_the_cell})
             config["activity_regularizer"] = keras.regularizers.serialize(self.activity_regularizer)
-            if "use_cudnn" in signature.parameters:
+            if takes_cudnn:
                 config["use_cudnn"] = self.use_cudnn
             return config
 

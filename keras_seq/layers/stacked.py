@@ -6,7 +6,6 @@ import keras
 from keras import ops, tree
 
 from keras_seq.cells.base import Cell, dropped
-from keras_seq.layers.states import initial_states
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -39,10 +38,6 @@ class StackedRNNCells(keras.layers.StackedRNNCells):
             build_cell(cell, (input_shape[0], features), memory_shape)
             features = output_size(cell)
         self.built = True
-
-    def get_initial_state(self, batch_size=None):
-        """The states of each cell, in a list: a list of its own, also for a cell that says none."""
-        return [initial_states(cell, batch_size) for cell in self.cells]
 
     def call(self, inputs, states, training=False):
         new_states = []
@@ -151,13 +146,16 @@ def release(cell):
 def call_cell(cell, inputs, states, training):
     """`cell(inputs, states)`, told whether it trains if it asks."""
     told = {"training": training} if asks_for(cell.call, "training") else {}
-    returned = (cell if callable(cell) else cell.call)(inputs, states, **told)
+    # The contract is a list of states; of a cell in a stack that has one and makes none itself, Keras keeps it bare.
+    bare = not tree.is_nested(states)
+    returned = (cell if callable(cell) else cell.call)(inputs, [states] if bare else states, **told)
     if not isinstance(returned, (tuple, list)) or len(returned) != 2:
         raise ValueError(
             f"The `call` of cell {type(cell).__name__} must return a pair, output and new states, got "
             f"{type(returned).__name__}."
         )
-    return returned
+    output, new_states = returned
+    return output, new_states[0] if bare and tree.is_nested(new_states) else new_states
 
 
 def build_cell(cell, input_shape, memory_shape=None):
