@@ -41,8 +41,9 @@ def loop(
         return_sequences: whether to keep the outputs of all steps.
         return_trace: whether to keep the states after each step.
         perturbation: None, or a nest like the states, of tensors `(B, T, ...)` in the order of reading. Then `step`
-            is given the entry of its step as a third argument, to add it to its new states: the gradient of a loss
-            with respect to the entry at t, read at zero, is that with respect to the state after step t.
+            is given the entry of its step as a third argument, and adds it to its new states. The gradient of a loss
+            with respect to the entry at t, read at zero, is that with respect to the state after step t, as far as
+            the step lets the loss see the state that it returns.
 
     Returns:
         `(output, states)`: outputs `(B, T, ...)`, or `(B, ...)` of the last step; and the states after it. With

@@ -27,8 +27,8 @@ def layer_norm(a, gamma, beta=None, epsilon=1e-3):
 class LayerNormed:
     """Arguments and weights of the norms of a gated cell; a class of cells names it before the cell it adds to.
 
-    A subclass says in `norm_sizes` what is normed. The weights are `{what}_norm_gamma` and `{what}_norm_beta`, after
-    those of the cell, in the order of `norm_sizes`.
+    A subclass has `norm_sizes()`: the size of each norm, by the name of what it norms. The weights are
+    `{what}_norm_gamma` and `{what}_norm_beta`, after those of the cell, in that order.
 
     Args:
         norm_gamma_initializer: how the factors start.
@@ -43,10 +43,6 @@ class LayerNormed:
         self.norm_gamma_initializer = keras.initializers.get(norm_gamma_initializer)
         self.norm_beta_initializer = keras.initializers.get(norm_beta_initializer)
         self.norm_epsilon = positive_number("norm_epsilon", norm_epsilon)
-
-    def norm_sizes(self):
-        """The size of each norm, by the name of what it norms."""
-        raise NotImplementedError
 
     def build(self, input_shape):
         super().build(input_shape)

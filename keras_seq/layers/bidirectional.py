@@ -42,6 +42,7 @@ class Bidirectional(keras.layers.Bidirectional):
     def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, **kwargs):
         super().__init__(layer, merge_mode=merge_mode, weights=weights, backward_layer=backward_layer, **kwargs)
         self.supports_masking = True  # keras.layers.Bidirectional gives it up after 3.15
+        self.autocast = False  # a cast by Keras 3.13 loses the mask: the layers cast
 
     def build(self, sequences_shape, initial_state_shape=None, memory_shape=None):
         for layer in (self.forward_layer, self.backward_layer):

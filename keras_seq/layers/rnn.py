@@ -8,7 +8,16 @@ from keras_seq.backend import native
 from keras_seq.backend.loop import loop
 from keras_seq.checks import check_mask, fits
 from keras_seq.layers.context import memory_context
-from keras_seq.layers.stacked import StackedRNNCells, advance, build_cell, on_seam, output_size, release
+from keras_seq.layers.stacked import (
+    StackedRNNCells,
+    advance,
+    build_cell,
+    in_dtype_of,
+    on_seam,
+    output_size,
+    release,
+)
+from keras_seq.layers.stateful import KeepsStates
 from keras_seq.layers.states import (
     check_states,
     first_shape,
@@ -21,7 +30,7 @@ from keras_seq.layers.states import (
 
 
 @keras.saving.register_keras_serializable("keras_seq")
-class RNN(keras.layers.RNN):
+class RNN(KeepsStates, keras.layers.RNN):
     """Runs a cell over the time steps of a sequence.
 
     Drop-in for `keras.layers.RNN`, for cells of this package and any other cell with Keras's cell contract. What is
@@ -97,54 +106,18 @@ class RNN(keras.layers.RNN):
             **kwargs,
         )
         self.supports_masking = True  # keras.layers.RNN gives it up after 3.15
-        object.__setattr__(self, "_states_of_size", {})  # past Keras's tracking, see _use_states_for
+        self.autocast = False  # a cast by Keras 3.13 loses the mask: `call` casts
 
     def build(self, sequences_shape, initial_state_shape=None, memory_shape=None):
         step_shape = map_shapes(lambda shape: (shape[0], *shape[2:]), sequences_shape)
         build_cell(self.cell, step_shape, memory_shape)
         if self.stateful and self.states is None:
-            batch_size = first_shape(sequences_shape)[0]
-            if batch_size is None:
-                raise ValueError(
-                    f"Layer {self.name!r} is stateful and must know its batch size, got inputs of shape "
-                    f"{sequences_shape}: give `batch_size=` or `batch_shape=` to keras.Input."
-                )
-            self._use_states_for(batch_size)
+            self._start_states(sequences_shape)
         self.built = True
-
-    def _use_states_for(self, batch_size):
-        """Have state variables for a batch of this size. Those for other sizes stay, for functions traced with them."""
-        if batch_size not in self._states_of_size:
-            self._states_of_size[batch_size] = tree.map_structure(
-                lambda s: keras.Variable(s, trainable=False, dtype=s.dtype, name="rnn_state", autocast=False),
-                self.get_initial_state(batch_size),
-            )
-        # Past Keras's tracking, which would make them weights: a stateful layer has the weights of a stateless one.
-        object.__setattr__(self, "states", self._states_of_size[batch_size])
-
-    @property
-    def variables(self):
-        """The weights, and the states of a stateful layer: what a compiled training step may change."""
-        return super().variables + (tree.flatten(self.states) if self.states is not None else [])
 
     def get_initial_state(self, batch_size):
         """The states that a sequence starts from: the cell's own, in a list."""
         return initial_states(self.cell, batch_size)
-
-    def reset_state(self, batch_size=None):
-        """Start anew: the states of a stateful layer become those that a sequence starts from.
-
-        Args:
-            batch_size: another batch size to go on with; None keeps it. Compile a model anew after it: what is compiled
-                holds the states of the size before, and refuses another.
-        """
-        if self.states is None:
-            return
-        if batch_size is not None:
-            self._use_states_for(batch_size)
-        variables = tree.flatten(self.states)
-        for variable, start in zip(variables, tree.flatten(self.get_initial_state(variables[0].shape[0])), strict=True):
-            variable.assign(start)
 
     def call(
         self,
@@ -160,6 +133,7 @@ class RNN(keras.layers.RNN):
     ):
         first = tree.flatten(sequences)[0]
         mask = compat.mask_of(first) if mask is None else tree.flatten(mask)[0]
+        sequences = tree.map_structure(lambda x: in_dtype_of(self, x), sequences)
         self._check(first, initial_state, mask, reset_mask, perturbation)
         if self.stateful and first.shape[0] is None:  # a batch of another size would broadcast against the states
             size = tree.flatten(self.states)[0].shape[0]

@@ -77,7 +77,7 @@ class StackedRNNCells(keras.layers.StackedRNNCells):
         cells = zip(self._on_seam(), states, constants, perturbations, strict=True)
         for cell, state, (mask, prepared), added in cells:
             if output is not None:
-                projected = cell.project(dropped(_in_dtype_of(cell, output), mask))
+                projected = cell.project(dropped(in_dtype_of(cell, output), mask))
             output, new = advance(cell, projected, state, prepared, added)
             new_states.append(new)
         return output, new_states
@@ -176,9 +176,11 @@ def asks_for(function, name):
     return name in inspect.signature(function).parameters
 
 
-def _in_dtype_of(cell, tensor):
-    """Floats in the dtype that a cell computes in, other tensors as they are."""
-    return ops.cast(tensor, cell.compute_dtype) if keras.backend.is_float_dtype(tensor.dtype) else tensor
+def in_dtype_of(layer, tensor):
+    """Floats in the dtype that a layer or cell computes in, other tensors as they are."""
+    tensor = ops.convert_to_tensor(tensor)
+    floats = keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
+    return ops.cast(tensor, layer.compute_dtype) if floats else tensor
 
 
 def output_size(cell):
