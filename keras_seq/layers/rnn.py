@@ -133,7 +133,7 @@ class RNN(KeepsStates, keras.layers.RNN):
     ):
         first = tree.flatten(sequences)[0]
         mask = compat.mask_of(first) if mask is None else tree.flatten(mask)[0]
-        sequences = tree.map_structure(lambda x: in_dtype_of(self, x), sequences)
+        sequences = in_dtype_of(self, sequences)
         self._check(first, initial_state, mask, reset_mask, perturbation)
         if self.stateful and first.shape[0] is None:  # a batch of another size would broadcast against the states
             size = tree.flatten(self.states)[0].shape[0]
@@ -143,6 +143,8 @@ class RNN(KeepsStates, keras.layers.RNN):
         if initial_state is None:
             initial_state = self.states if self.stateful else template
         context = memory_context(self, first.shape[0], memory, memory_mask)
+        if context:
+            context["memory"] = in_dtype_of(self, context["memory"])
         output, states, *trace = self.inner_loop(
             sequences,
             in_form_of(template, initial_state),

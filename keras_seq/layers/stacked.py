@@ -176,11 +176,15 @@ def asks_for(function, name):
     return name in inspect.signature(function).parameters
 
 
-def in_dtype_of(layer, tensor):
-    """Floats in the dtype that a layer or cell computes in, other tensors as they are."""
-    tensor = ops.convert_to_tensor(tensor)
-    floats = keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
-    return ops.cast(tensor, layer.compute_dtype) if floats else tensor
+def in_dtype_of(layer, tensors):
+    """A nest of tensors: floats in the dtype that a layer or cell computes in, others as they are."""
+
+    def cast(tensor):
+        tensor = ops.convert_to_tensor(tensor)
+        floats = keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
+        return ops.cast(tensor, layer.compute_dtype) if floats else tensor
+
+    return tree.map_structure(cast, tensors)
 
 
 def output_size(cell):

@@ -8,62 +8,10 @@ import pytest
 from keras import ops, tree
 
 import keras_seq as ks
-from keras_seq.cells import Cell
 from tests.cases import ON_JAX, B, D, H, T, arrays, close, randomize
+from tests.layers.exotic import ReadingCell, S, W, gradient, normal, reading_layer
 
 L = ks.layers
-S, W, N = 11, 13, 4
-
-
-@keras.saving.register_keras_serializable("tests")
-class ReadingCell(Cell):
-    """A cell with a matrix, a pair of vectors and a count as states, which reads the mean of a memory at each step.
-
-    h = tanh(x V + h + sum(M) + mean over kept s of memory[s] U);   M = M + h ⊗ h;   n = n + 1
-    """
-
-    output_size = H
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.state_size = [(H, H), [H, 1]]
-
-    def build(self, input_shape, memory_shape=None):
-        self.v = self.add_weight(shape=(input_shape[-1], H), name="v", autocast=False)
-        self.u = None
-        if memory_shape is not None:
-            self.u = self.add_weight(shape=(memory_shape[-1], H), name="u", autocast=False)
-        self.built = True
-
-    def get_initial_state(self, batch_size=None):
-        matrix = ops.full((batch_size, H, H), 0.1, self.compute_dtype)
-        return [matrix, [ops.full((batch_size, H), 0.2, self.compute_dtype), ops.zeros((batch_size, 1), "int32")]]
-
-    def project(self, inputs):
-        return ops.matmul(inputs, self.cast(self.v))
-
-    def prepare(self, states, training=False, memory=None, memory_mask=None):
-        if memory is None:
-            return 0.0
-        keep = ops.ones(ops.shape(memory)[:2], "bool") if memory_mask is None else memory_mask
-        keep = ops.expand_dims(ops.cast(keep, memory.dtype), -1)
-        return ops.matmul(ops.sum(memory * keep, 1) / ops.maximum(ops.sum(keep, 1), 1.0), self.cast(self.u))
-
-    def step(self, projected, states, constants):
-        matrix, (h, n) = states
-        h = ops.tanh(projected + h + ops.sum(matrix, axis=-1) + constants)
-        return h, [matrix + 0.1 * ops.expand_dims(h, 1) * ops.expand_dims(h, 2), [h, n + 1]]
-
-
-def reading_layer(rng, memory=True, **kwargs):
-    layer = L.RNN(ReadingCell(), return_sequences=True, return_state=True, **kwargs)
-    layer.build((None, None, D), memory_shape=(None, None, W) if memory else None)
-    randomize(layer, rng)
-    return layer
-
-
-def normal(rng, *shape):
-    return rng.normal(size=shape).astype("float32")
 
 
 # ---- memory ----------------------------------------------------------------------------------------------------------
@@ -96,6 +44,15 @@ def test_memory_mask_comes_with_the_memory_in_a_functional_model(rng, tmp_path):
     close(model.predict(short, verbose=0), model.predict(data, verbose=0))
     model.save(tmp_path / "m.keras")
     close(keras.saving.load_model(tmp_path / "m.keras").predict(short, verbose=0), model.predict(data, verbose=0))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_a_memory_of_another_dtype_is_read_in_that_of_the_layer(dtype, rng):
+    layer = L.RNN(ReadingCell(dtype=dtype), dtype=dtype)
+    x, memory = rng.normal(size=(B, T, D)), rng.normal(size=(B, S, W))
+    layer(x, memory=memory)
+    randomize(layer, rng)
+    close(layer(x, memory=memory), layer(x.astype("float32"), memory=memory.astype("float32")))
 
 
 @pytest.mark.tensorflow
@@ -166,21 +123,6 @@ def test_the_trace_is_the_state_after_each_step(backwards, rng):
     assert arrays(out)[0].shape == (B, T, H)
 
 
-def gradient(function, x):
-    """The gradient of a scalar function of one array."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return np.asarray(jax.grad(function)(x))
-    import tensorflow as tf
-
-    x = tf.constant(x)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = function(x)
-    return tape.gradient(y, x).numpy()
-
-
 @pytest.mark.parametrize("make", [L.SimpleRNNCell, L.LSTMCell, L.GRUCell, ReadingCell])
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_perturbation_has_the_gradient_of_its_state(make, backwards, rng):
@@ -220,82 +162,6 @@ def test_a_perturbation_reaches_the_cells_above(rng):
     zeros = [[np.zeros((B, T, 5), "float32")], [np.zeros((B, T, H), "float32")]]
     found = gradient(lambda p: ops.sum(layer(x, perturbation=[[p], zeros[1]])), zeros[0][0])
     assert np.abs(found[:, -1]).max() > 1e-3
-
-
-# ---- stateful, states of both directions -----------------------------------------------------------------------------
-
-
-def test_a_stateful_layer_changes_its_batch_size_when_told(rng):
-    layer = L.LSTM(H, stateful=True)
-    x = normal(rng, 3, T, D)
-    first = layer(x)
-    with pytest.raises(ValueError, match=r"batch size 3.*reset_state\(batch_size=2\)"):
-        layer(x[:2])
-    layer.reset_state(batch_size=2)
-    close(layer(x[:2]), arrays(first)[0][:2])
-    again = layer(x[:2])
-    assert not np.allclose(arrays(again)[0], arrays(first)[0][:2])
-    layer.reset_state(batch_size=3)
-    close(layer(x), first)
-
-
-def test_reset_state_goes_back_to_the_start_of_the_cell_not_to_zero(rng):
-    layer = reading_layer(rng, memory=False, stateful=False)
-    stateful = L.RNN(ReadingCell(), return_sequences=True, return_state=True, stateful=True)
-    x = normal(rng, B, T, D)
-    stateful(x)
-    stateful.set_weights(layer.get_weights())
-    stateful.reset_state()
-    close(stateful(x), layer(x))
-    assert not np.allclose(arrays(stateful(x))[0], arrays(layer(x))[0])
-
-
-@pytest.mark.parametrize(
-    "make", [lambda: L.LSTM(H, return_state=True), lambda: L.RNN(ReadingCell(), return_state=True)]
-)
-def test_states_of_both_directions_are_accepted_again(make, rng):
-    layer = L.Bidirectional(make())
-    x = normal(rng, B, T, D)
-    layer(x)
-    randomize(layer, rng)
-    _, *states = layer(x)
-    half = len(states) // 2
-    y, *_ = layer(x, initial_state=states)
-    forward = layer.forward_layer(x, initial_state=states[:half])[0]
-    backward = layer.backward_layer(x, initial_state=states[half:])[0]
-    close(y, ops.concatenate([forward, backward], -1))
-
-
-@keras.saving.register_keras_serializable("tests")
-class PairCell(keras.layers.Layer):
-    """A cell with Keras's contract that reads a dict and returns a list of a vector and a matrix."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.state_size, self.output_size = H, [H, (H, N)]
-
-    def build(self, input_shape):
-        self.w = self.add_weight(shape=(input_shape["a"][-1], H), name="w")
-        self.built = True
-
-    def call(self, inputs, states):
-        h = ops.tanh(ops.matmul(inputs["a"], self.w) + states[0])
-        return [h, ops.expand_dims(h, -1) * ops.expand_dims(inputs["b"], 1)], [h]
-
-
-def test_nested_inputs_and_outputs(rng):
-    a, b = keras.Input((None, D)), keras.Input((None, N))
-    outputs = L.RNN(PairCell(), return_sequences=True)({"a": a, "b": b})
-    assert [y.shape for y in outputs] == [(None, None, H), (None, None, H, N)]
-    model = keras.Model([a, b], outputs)
-    randomize(model, rng)
-    x = {"a": normal(rng, B, T, D), "b": normal(rng, B, T, N)}
-    vectors, matrices = model.predict([x["a"], x["b"]], verbose=0)
-    h = np.zeros((B, H))
-    for t in range(T):
-        h = np.tanh(x["a"][:, t] @ model.get_weights()[0] + h)
-        np.testing.assert_allclose(vectors[:, t], h, atol=1e-5)
-        np.testing.assert_allclose(matrices[:, t], h[:, :, None] * x["b"][:, t, None], atol=1e-5)
 
 
 # ---- bad input -------------------------------------------------------------------------------------------------------

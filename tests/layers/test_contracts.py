@@ -7,7 +7,7 @@ from keras import ops, tree
 
 import keras_seq as ks
 from tests.cases import B, D, H, T, arrays, close, randomize
-from tests.layers.test_context import PairCell, gradient, normal
+from tests.layers.exotic import PairCell, gradient, normal
 
 L, K = ks.layers, keras.layers
 
