@@ -27,6 +27,16 @@ def check_mask(layer, mask, sequences, name="mask"):
         )
 
 
+def check_sequences(layer, shapes):
+    """Raise unless each of `shapes` is that of a sequence `(B, T, ...)` with at least one axis of features."""
+    for shape in shapes:
+        if len(shape) < 3:
+            raise ValueError(
+                f"Layer {layer.name!r} reads sequences (B, T, D), got inputs of shape {tuple(shape)}: add the missing "
+                "axis, with `x[:, :, None]` for a single feature, or with `x[None]` for a single sequence."
+            )
+
+
 def fits(shape, wanted):
     """Whether two shapes agree wherever both are known."""
     return len(shape) == len(wanted) and all(

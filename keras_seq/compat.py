@@ -46,6 +46,15 @@ def inner_layers(layer):
     return [layer, *(inner for outer in getattr(layer, "layers", []) for inner in inner_layers(outer))]
 
 
+def trained_by(optimizer):
+    """The variables that an optimizer was built for, in the order of its slots.
+
+    What a model trains now may be others, and Keras tells the first in no public way; without its private one the
+    optimizer is taken to have been built for none, and `ks.convert` says that its slots do not fit.
+    """
+    return getattr(getattr(optimizer, "inner_optimizer", optimizer), "_trainable_variables", [])
+
+
 def made_by(tensor):
     """The node of a Functional graph that a symbolic tensor comes from: `operation`, `arguments` and `outputs`.
 

@@ -118,9 +118,20 @@ def _rebuilt(model):
         with keras.saving.custom_object_scope(own):
             converted.compile_from_config(compile_config)
         if converted.compiled and model.optimizer.built:
-            for new, old in zip(converted.optimizer.variables, model.optimizer.variables, strict=True):
-                new.assign(ops.copy(old))  # on JAX a training step gives its arrays away
+            _carry_over_slots(model, converted)
     return converted
+
+
+def _carry_over_slots(model, converted):
+    """The state of the optimizer, which has slots for what was trained when it was built: flags may have changed."""
+    trained = compat.trained_by(model.optimizer)
+    if [id(v) for v in trained] != [id(v) for v in model.trainable_variables]:
+        twins = {id(old): new for old, new in zip(model.weights, converted.weights, strict=True)}
+        optimizer = type(converted.optimizer).from_config(converted.optimizer.get_config())
+        optimizer.build([twins[id(v)] for v in trained])
+        converted.optimizer = optimizer
+    for new, old in zip(converted.optimizer.variables, model.optimizer.variables, strict=True):
+        new.assign(ops.copy(old))  # on JAX a training step gives its arrays away
 
 
 def _carry_over(model, converted):
@@ -172,8 +183,7 @@ def _is_stock(layer):
 
 
 def _out_of_reach(model, reason):
-    return InputError(
-        f"Model {model.name!r} ({type(model).__name__}) cannot be converted: {reason}. Layers that a class of your own "
-        "makes in its constructor are out of reach: make them with ks.layers there, build the new model, and give it "
-        "the weights with `new.set_weights(old.get_weights())`."
-    )
+    remedy = "Build the model anew with ks.layers, and give it the weights with `new.set_weights(old.get_weights())`."
+    if any(not _is_keras(type(layer)) for layer in compat.inner_layers(model)):
+        remedy = f"Layers that a class of your own makes in its constructor are out of reach. {remedy}"
+    return InputError(f"Model {model.name!r} ({type(model).__name__}) cannot be converted: {reason}. {remedy}")

@@ -9,7 +9,7 @@ from keras import ops, tree
 
 import keras_seq as ks
 from keras_seq.compat import inner_layers
-from tests.cases import ON_JAX, B, D, H, T, close, op_by_op, randomize
+from tests.cases import ON_JAX, B, D, H, T, arrays, close, op_by_op, randomize
 from tests.processes import ROOT
 from tests.stock_models import bidirectional, nested_and_shared, sequential, states_and_masks, wrapped
 
@@ -118,6 +118,28 @@ def test_compile_state(rng):
     assert int(converted.optimizer.iterations) == 3
     close(converted.get_weights(), model.get_weights(), atol=2e-5)
     np.testing.assert_allclose(converted.evaluate(x, y, verbose=0), model.evaluate(x, y, verbose=0), atol=2e-5)
+
+
+@pytest.mark.parametrize("first_flags", [[True, True], [False, True]], ids=["frozen later", "unfrozen later"])
+def test_slots_of_what_was_trained_before_the_flags_changed(first_flags, rng):
+    layers = [K.LSTM(H, return_sequences=True), K.GRU(H)]
+    model = randomize(keras.Sequential([keras.Input((T, D)), *layers]), rng)
+    for layer, flag in zip(layers, first_flags, strict=True):
+        layer.trainable = flag
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    x, y = data(model, rng), rng.normal(size=(B, H)).astype("float32")
+    model.fit(x, y, verbose=0)
+    for layer, flag in zip(layers, first_flags, strict=True):
+        layer.trainable = not flag
+    converted = ks.convert(model)
+    assert [layer.trainable for layer in converted.layers] == [not flag for flag in first_flags]
+    slots, copied = (arrays([v.value for v in m.optimizer.variables]) for m in (model, converted))
+    close(copied, slots, atol=0)
+    converted.layers[1].trainable, layers[1].trainable = True, True
+    converted.layers[0].trainable, layers[0].trainable = first_flags[0], first_flags[0]
+    for one in (model, converted):
+        one.train_on_batch(x, y)
+    close(converted.get_weights(), model.get_weights(), atol=2e-5)
 
 
 def test_flags_policies_and_arguments():

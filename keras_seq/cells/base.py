@@ -84,9 +84,8 @@ class Cell(compat.DropoutRNNCell, keras.layers.Layer):
         return output, new_states if nested else new_states[0]
 
     def get_initial_state(self, batch_size=None):
-        """Zeros, one tensor `(B, size)` for each entry of `state_size`, in a list."""
-        sizes = self.state_size if isinstance(self.state_size, (list, tuple)) else [self.state_size]
-        return [ops.zeros((batch_size, size), self.compute_dtype) for size in sizes]
+        """Zeros for each entry of `state_size`, in a list."""
+        return zero_states(self.state_size, batch_size, self.compute_dtype)
 
     def cast(self, weight):
         """A weight in the dtype that this cell computes in (None stays None)."""
@@ -225,6 +224,21 @@ class KernelCell(Cell):
     def prepare(self, states, training=False):
         """`(U, mask)`: the recurrent kernel, and the mask of recurrent dropout `(B, H)` or None."""
         return self.cast(self.recurrent_kernel), self.recurrent_mask(states[0], training)
+
+
+def zero_states(state_size, batch_size, dtype):
+    """Zeros for each entry of a `state_size`, in a list: `(B, 3)` for 3, `(B, 3, 5)` for a tuple (3, 5) in a list."""
+    sizes = state_size if isinstance(state_size, (list, tuple)) else [state_size]
+    return [map_sizes(lambda shape: ops.zeros((batch_size, *shape), dtype), size) for size in sizes]
+
+
+def map_sizes(function, size):
+    """`function` of each shape in a nest of sizes: 3 is the shape (3,), (3, 5) a matrix, [3, 5] two of them."""
+    if isinstance(size, dict):
+        return {key: map_sizes(function, value) for key, value in size.items()}
+    if isinstance(size, list):
+        return [map_sizes(function, value) for value in size]
+    return function(size if isinstance(size, tuple) else (size,))
 
 
 def dropped(tensor, mask):

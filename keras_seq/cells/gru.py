@@ -38,11 +38,11 @@ def gru_step(
         product = ops.matmul(h_in, recurrent_kernel)
         if recurrent_bias is not None:
             product = product + recurrent_bias
-        z, r = ops.split(recurrent_activation(x_zr + product[:, : 2 * units]), 2, axis=-1)
+        z, r = map(recurrent_activation, ops.split(x_zr + product[:, : 2 * units], 2, axis=-1))
         n = activation(x_n + r * product[:, 2 * units :])
     else:
-        z_r = recurrent_activation(x_zr + ops.matmul(h_in, recurrent_kernel[:, : 2 * units]))
-        z, r = ops.split(z_r, 2, axis=-1)
+        sums = x_zr + ops.matmul(h_in, recurrent_kernel[:, : 2 * units])
+        z, r = map(recurrent_activation, ops.split(sums, 2, axis=-1))
         n = activation(x_n + ops.matmul(r * h_in, recurrent_kernel[:, 2 * units :]))
     return z * h + (1 - z) * n
 

@@ -43,7 +43,7 @@ def layer_norm_gru_step(
     def normed_product(h, columns):
         return _normed(ops.matmul(h, recurrent_kernel[:, columns]), recurrent_norm, columns, epsilon)
 
-    z, r = ops.split(recurrent_activation(projected[:, of_zr] + normed_product(h_in, of_zr)), 2, axis=-1)
+    z, r = map(recurrent_activation, ops.split(projected[:, of_zr] + normed_product(h_in, of_zr), 2, axis=-1))
     candidate = r * normed_product(h_in, of_n) if reset_after else normed_product(r * h_in, of_n)
     n = activation(projected[:, of_n] + candidate)
     return z * h + (1 - z) * n

@@ -5,6 +5,7 @@ from keras import ops, tree
 
 from keras_seq import compat
 from keras_seq.layers.rnn import RNN
+from keras_seq.layers.states import map_shapes
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -94,6 +95,20 @@ class Bidirectional(keras.layers.Bidirectional):
             for layer, states, p in self._directions(initial_state, perturbation)
         )
         return self._joined(forward, backward, self._merged_spec, return_trace)
+
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None, memory_shape=None):
+        forward, backward = (
+            map_shapes(
+                lambda shape: keras.KerasTensor(shape, self.compute_dtype), layer.compute_output_shape(sequences_shape)
+            )
+            for layer in (self.forward_layer, self.backward_layer)
+        )
+        return tree.map_structure(lambda spec: spec.shape, self._joined(forward, backward, self._merged_spec, False))
+
+    def reset_state(self, batch_size=None):
+        """Start anew, in both directions; see `RNN.reset_state`."""
+        for layer in (self.forward_layer, self.backward_layer):
+            layer.reset_state(**_given(batch_size=batch_size))
 
     def _directions(self, initial_state, perturbation):
         """Each layer with its part of the states and perturbations, which come in one list: forward ones first."""

@@ -3,16 +3,15 @@
 from keras import tree
 
 from keras_seq import compat
-from keras_seq.cells.base import Cell
 from keras_seq.checks import fits
-from keras_seq.layers.stacked import StackedRNNCells, asks_for
+from keras_seq.layers.stacked import StackedRNNCells, asks_for, has_parts
 
 
 def reads_memory(cell):
     """Whether a cell, or one of a stack, takes a memory in `prepare`."""
-    if isinstance(cell, StackedRNNCells):
+    if isinstance(cell, StackedRNNCells) and has_parts(cell):
         return any(map(reads_memory, cell.cells))
-    return isinstance(cell, Cell) and asks_for(cell.prepare, "memory")
+    return has_parts(cell) and asks_for(cell.prepare, "memory")
 
 
 def memory_context(layer, batch, memory, memory_mask):

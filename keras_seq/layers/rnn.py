@@ -5,8 +5,9 @@ from keras import ops, tree
 
 from keras_seq import compat
 from keras_seq.backend import native
-from keras_seq.backend.loop import loop
-from keras_seq.checks import check_mask, fits
+from keras_seq.backend.loop import loop, where_rows
+from keras_seq.cells.base import map_sizes
+from keras_seq.checks import check_mask, check_sequences, fits
 from keras_seq.layers.context import memory_context
 from keras_seq.layers.stacked import (
     StackedRNNCells,
@@ -19,12 +20,11 @@ from keras_seq.layers.stacked import (
 )
 from keras_seq.layers.stateful import KeepsStates
 from keras_seq.layers.states import (
+    all_shapes,
     check_states,
-    first_shape,
     in_form_of,
     initial_states,
     map_shapes,
-    map_sizes,
     resetting,
 )
 
@@ -109,6 +109,7 @@ class RNN(KeepsStates, keras.layers.RNN):
         self.autocast = False  # a cast by Keras 3.13 loses the mask: `call` casts
 
     def build(self, sequences_shape, initial_state_shape=None, memory_shape=None):
+        check_sequences(self, all_shapes(sequences_shape))
         step_shape = map_shapes(lambda shape: (shape[0], *shape[2:]), sequences_shape)
         build_cell(self.cell, step_shape, memory_shape)
         if self.stateful and self.states is None:
@@ -134,7 +135,7 @@ class RNN(KeepsStates, keras.layers.RNN):
         first = tree.flatten(sequences)[0]
         mask = compat.mask_of(first) if mask is None else tree.flatten(mask)[0]
         sequences = in_dtype_of(self, sequences)
-        self._check(first, initial_state, mask, reset_mask, perturbation)
+        self._check(sequences, initial_state, mask, reset_mask, perturbation)
         if self.stateful and first.shape[0] is None:  # a batch of another size would broadcast against the states
             size = tree.flatten(self.states)[0].shape[0]
             sequences = tree.map_structure(lambda x: native.with_batch_size(x, size), sequences)
@@ -205,11 +206,15 @@ class RNN(KeepsStates, keras.layers.RNN):
         finally:
             release(self.cell)
         if reset_mask is not None:
-            states, trace = states[0], [one[0] for one in trace]
+            (states, pending), trace = states, [one[0] for one in trace]
+            if self.stateful and self.go_backwards:  # what the last step said holds for the next batch
+                states = where_rows(pending, self.get_initial_state(ops.shape(pending)[0]), states)
         return (output, states, *trace)
 
-    def _check(self, first, initial_state=None, mask=None, reset_mask=None, perturbation=None):
+    def _check(self, sequences, initial_state=None, mask=None, reset_mask=None, perturbation=None):
         """Raise for what cannot be run, by shapes alone: where a model is built, and where it is called."""
+        check_sequences(self, [x.shape for x in tree.flatten(sequences)])
+        first = tree.flatten(sequences)[0]
         batch, length = first.shape[:2]
         if self.unroll and length is None:
             raise ValueError(
@@ -240,7 +245,7 @@ class RNN(KeepsStates, keras.layers.RNN):
         return masks if len(masks) > 1 else mask
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None, memory_shape=None):
-        batch, length = first_shape(sequences_shape)[:2]
+        batch, length = all_shapes(sequences_shape)[0][:2]
         shape = tree.map_structure(lambda spec: spec.shape, self._output_spec(batch, length))
         if not self.return_state:
             return shape
@@ -259,7 +264,7 @@ class RNN(KeepsStates, keras.layers.RNN):
         return_trace=False,
     ):
         first = tree.flatten(sequences)[0]
-        self._check(first, initial_state, tree.flatten(mask)[0], reset_mask, perturbation)
+        self._check(sequences, initial_state, tree.flatten(mask)[0], reset_mask, perturbation)
         memory_context(self, first.shape[0], memory, memory_mask)
         batch, length = first.shape[:2]
 

@@ -6,6 +6,7 @@ import keras
 from keras import ops, tree
 
 from keras_seq.cells.base import Cell, dropped
+from keras_seq.layers.states import initial_states
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -25,6 +26,20 @@ class StackedRNNCells(keras.layers.StackedRNNCells):
     >>> output.shape, len(states)
     (TensorShape([2, 3]), 2)
     """
+
+    def __init__(self, cells, **kwargs):
+        if not cells:
+            raise ValueError("Argument `cells` must hold at least one cell, got none.")
+        super().__init__(cells, **kwargs)
+
+    def get_initial_state(self, batch_size=None):
+        """For each cell its own: a list, or a bare tensor where its `state_size` is one size."""
+        states = []
+        for cell in self.cells:
+            own = initial_states(cell, batch_size)
+            bare = not hasattr(cell, "get_initial_state") and not isinstance(cell.state_size, (list, tuple))
+            states.append(own[0] if bare else own)
+        return states
 
     def build(self, input_shape):
         self.build_cells(input_shape)
@@ -104,12 +119,10 @@ class ForeignCell:
         return inputs
 
     def prepare(self, states, training=False):
-        """Draws the dropout masks of Keras's cells, which keep them until `release`: a draw in the loop would be
-        another one at each step."""
-        if hasattr(self.cell, "get_dropout_mask"):
-            state = tree.flatten(states)[0]
-            self.cell.get_dropout_mask(ops.zeros((ops.shape(state)[0], self.features), self.compute_dtype))
-            self.cell.get_recurrent_dropout_mask(state)
+        """Draws the dropout masks, which the cells keep until `release`: a draw in the loop would be another one at
+        each step."""
+        if training:
+            _hold_masks(self.cell, self.features, states)
         return training
 
     def step(self, projected, states, constants):
@@ -130,15 +143,33 @@ def advance(cell, projected, states, constants, perturbation=None):
 
 
 def on_seam(cell, features):
-    """The cell itself if it has `project`, `prepare` and `step`, else what gives it them."""
-    return cell if isinstance(cell, (Cell, StackedRNNCells)) else ForeignCell(cell, features)
+    """The cell itself if it is made of `project`, `prepare` and `step`, else what gives it them."""
+    return cell if has_parts(cell) else ForeignCell(cell, features)
+
+
+def has_parts(cell):
+    """Whether `call` of a cell is made of `project`, `prepare` and `step`: not where a subclass writes its own."""
+    return getattr(type(cell), "call", None) in (Cell.call, StackedRNNCells.call)
+
+
+def _hold_masks(cell, features, states):
+    """Draw the dropout masks of a cell that reads `features`; in a stack those of each cell, for what it reads."""
+    if hasattr(cell, "cells"):
+        for one, state in zip(cell.cells, states, strict=True):
+            _hold_masks(one, features, state)
+            features = output_size(one)
+    elif hasattr(cell, "get_dropout_mask"):
+        state = tree.flatten(states)[0]
+        dtype = getattr(cell, "compute_dtype", None) or keras.config.floatx()
+        cell.get_dropout_mask(ops.zeros((ops.shape(state)[0], features), dtype))
+        cell.get_recurrent_dropout_mask(state)
 
 
 def release(cell):
-    """Make Keras's cells forget the dropout masks of this sequence."""
+    """Make cells forget the dropout masks of this sequence."""
     for one in getattr(cell, "cells", []):
         release(one)
-    if not isinstance(cell, Cell) and hasattr(cell, "reset_dropout_mask"):
+    if hasattr(cell, "reset_dropout_mask"):
         cell.reset_dropout_mask()
         cell.reset_recurrent_dropout_mask()
 
@@ -190,4 +221,9 @@ def in_dtype_of(layer, tensors):
 def output_size(cell):
     """The size of a cell's output: what it says, else that of its first state (Keras's convention)."""
     size = getattr(cell, "output_size", None)
-    return size if size is not None else tree.flatten(cell.state_size)[0]
+    if size is not None:
+        return size
+    size = cell.state_size[0] if isinstance(cell.state_size, (list, tuple)) else cell.state_size
+    while isinstance(size, (list, dict)):  # further in, a tuple is the shape of one state
+        size = next(iter(size.values() if isinstance(size, dict) else size))
+    return size

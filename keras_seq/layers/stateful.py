@@ -3,7 +3,7 @@
 import keras
 from keras import tree
 
-from keras_seq.layers.states import first_shape
+from keras_seq.layers.states import all_shapes
 
 
 class KeepsStates:
@@ -18,7 +18,7 @@ class KeepsStates:
 
     def _start_states(self, sequences_shape):
         """Have states for the batch size of inputs of this shape; raise where it is unknown."""
-        batch_size = first_shape(sequences_shape)[0]
+        batch_size = all_shapes(sequences_shape)[0][0]
         if batch_size is None:
             raise ValueError(
                 f"Layer {self.name!r} is stateful and must know its batch size, got inputs of shape "

@@ -4,6 +4,7 @@ import keras
 from keras import ops, tree
 
 from keras_seq.backend.loop import where_rows
+from keras_seq.cells.base import zero_states
 from keras_seq.checks import fits
 
 
@@ -12,18 +13,7 @@ def initial_states(cell, batch_size):
     if hasattr(cell, "get_initial_state"):
         states = cell.get_initial_state(batch_size=batch_size)
         return list(states) if tree.is_nested(states) else [states]
-    sizes = cell.state_size if isinstance(cell.state_size, (list, tuple)) else [cell.state_size]
-    dtype = getattr(cell, "compute_dtype", None) or keras.config.floatx()
-    return [map_sizes(lambda shape: ops.zeros((batch_size, *shape), dtype), size) for size in sizes]
-
-
-def map_sizes(function, size):
-    """`function` of each shape in a nest of sizes: 3 is the shape (3,), (3, 5) a matrix, [3, 5] two of them."""
-    if isinstance(size, dict):
-        return {key: map_sizes(function, value) for key, value in size.items()}
-    if isinstance(size, list):
-        return [map_sizes(function, value) for value in size]
-    return function(size if isinstance(size, tuple) else (size,))
+    return zero_states(cell.state_size, batch_size, getattr(cell, "compute_dtype", None) or keras.config.floatx())
 
 
 def in_form_of(template, states):
@@ -93,8 +83,8 @@ def map_shapes(function, shapes):
     return function(tuple(shapes))
 
 
-def first_shape(shapes):
-    """The first shape in a nest of shapes."""
+def all_shapes(shapes):
+    """The shapes in a nest of shapes, in a list."""
     found = []
     map_shapes(found.append, shapes)
-    return found[0]
+    return found

@@ -82,6 +82,8 @@ def why_not(layer, args, tensors, also=()):
     if also and isinstance(layer, also):
         return None
     activation = getattr(layer, "activation", None)
+    if isinstance(activation, keras.Layer):
+        return why_not(activation, args, tensors, also)
     if callable(activation) and not str(getattr(activation, "__module__", "keras.")).startswith("keras."):
         return "its activation is a function of your own, which may look at several steps"
     ranks = {len(tensor.shape) for tensor in tensors}

@@ -172,7 +172,7 @@ class _Streamed:
             if getattr(layer, "stateful", False):
                 self._refuse(layer, "it is stateful, and reads what does not come in chunks")
             return tree.flatten(layer(*args, **kwargs))
-        if isinstance(layer, RNN) and type(layer).call is RNN.call and type(layer).inner_loop is RNN.inner_loop:
+        if isinstance(layer, RNN):
             return self._recurrent(layer, **inspect.signature(layer.call).bind(*args, **kwargs).arguments)
         if is_graph(layer):
             return self._nested(layer, args)
@@ -189,6 +189,9 @@ class _Streamed:
         return [self._marked(y) for y in tree.flatten(layer(*args, **kwargs))]
 
     def _recurrent(self, layer, sequences, mask=None, training=None, memory=None, memory_mask=None, **given):
+        own = [name for name in ("call", "inner_loop", "get_initial_state") if _overrides(layer, name)]
+        if own:
+            self._refuse(layer, f"its class has a `{own[0]}` of its own, which would be lost: put it into the cell")
         reset_mask = given.pop("reset_mask", None)
         if layer.go_backwards:
             self._refuse(layer, "it reads the sequence from its end (`go_backwards`)")
@@ -271,6 +274,10 @@ class _Streamed:
         raise ValueError(
             f"Layer {layer.name!r} ({type(layer).__name__}) of model {self.owner.name!r} cannot stream: {reason}."
         )
+
+
+def _overrides(layer, name):
+    return getattr(type(layer), name) is not getattr(RNN, name)
 
 
 def _is_stream(tensor):

@@ -7,10 +7,9 @@ from keras import ops, tree
 
 from keras_seq import compat
 from keras_seq.backend.loop import where_rows
-from keras_seq.cells.base import Cell, KernelCell
+from keras_seq.cells.base import Cell, KernelCell, map_sizes
 from keras_seq.layers.rnn import RNN
-from keras_seq.layers.stacked import StackedRNNCells, asks_for, output_size
-from keras_seq.layers.states import map_sizes
+from keras_seq.layers.stacked import StackedRNNCells, asks_for, has_parts, output_size
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -172,7 +171,9 @@ def _state_shown(cell, sequences_shape):
     One step on zeros shows it: the output is the very tensor that is returned as a state.
     """
     cells = cell.cells if isinstance(cell, StackedRNNCells) else [cell]
-    starts_at_zero = all(isinstance(c, Cell) and type(c).get_initial_state is Cell.get_initial_state for c in cells)
+    starts_at_zero = has_parts(cell) and all(
+        has_parts(c) and type(c).get_initial_state is Cell.get_initial_state for c in cells
+    )
     nested = any(tree.is_nested(shape) for shape in sequences_shape)
     if nested or not starts_at_zero or any(asks_for(c.prepare, "memory") for c in cells):
         return None

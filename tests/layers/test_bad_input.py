@@ -132,3 +132,21 @@ def test_message(name):
 def test_implementations_of_keras_are_accepted(name, implementation):
     """They change no result."""
     getattr(L, name)(H, implementation=implementation)
+
+
+@pytest.mark.parametrize(
+    "make", [L.LSTM, lambda n: L.RNN(L.LSTMCell(n)), lambda n: L.Bidirectional(L.RNN(L.GRUCell(n)))]
+)
+@pytest.mark.parametrize(
+    "given", [lambda: np.ones((T, D), "float32"), lambda: keras.Input((D,))], ids=["real", "symbolic"]
+)
+def test_a_missing_axis_is_noticed_before_weights_are_made(make, given):
+    layer = make(H)
+    with pytest.raises(ValueError, match=r"ndim=3, found ndim=2|reads sequences \(B, T, D\), got inputs of shape"):
+        layer(given())
+    assert not layer.weights
+
+
+def test_no_cells_are_refused():
+    with pytest.raises(ValueError, match="`cells` must hold at least one cell"):
+        L.RNN([])

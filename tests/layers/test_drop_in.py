@@ -56,6 +56,14 @@ def test_signature(name):
 
 
 @every_form
+def test_an_activation_of_all_units_is_taken_gate_by_gate(form, rng):
+    flags = {"activation" if form == "SimpleRNN" else "recurrent_activation": "softmax"}
+    ours, stock = pair(form, rng, return_sequences=True, **flags)
+    x, mask = batch(rng)
+    close(ours(x, mask=mask), stock(x, mask=mask))
+
+
+@every_form
 def test_weights_go_both_ways(form, rng):
     name, own = FORMS[form]
     ours, stock = (getattr(module, name)(H, **own) for module in (L, K))
