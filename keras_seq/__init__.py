@@ -2,7 +2,7 @@
 
 import importlib
 
-from keras_seq import callbacks, interop, layers, models, schedules
+from keras_seq import callbacks, interop, layers, losses, metrics, models, optimizers, schedules
 from keras_seq.convert import convert  # the function stands before the module of its name
 
 _LAZY = ("data", "saving")  # these import TensorFlow and pandas
@@ -14,4 +14,16 @@ def __getattr__(name):
     raise AttributeError(f"module 'keras_seq' has no attribute {name!r}")
 
 
-__all__ = ["callbacks", "convert", "data", "interop", "layers", "models", "saving", "schedules"]
+__all__ = [
+    "callbacks",
+    "convert",
+    "data",
+    "interop",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "saving",
+    "schedules",
+]
