@@ -24,6 +24,9 @@ if ON_JAX:
 else:
     TANH = ops.tanh
 
+# 5000 words of one to ten letters for layers that read ids, so that there are ids which half precision would round.
+WORDS = ["".join(chr(97 + i * k % 23) for k in range(1, 2 + i % 10)) for i in range(5000)]
+
 
 @dataclass(frozen=True)
 class Case:
@@ -38,7 +41,7 @@ class Case:
         chains: output `(B, T, …)` can be the input of another such layer.
         stateful: can carry its states from batch to batch.
         backwards: outputs come from the end of the sequence.
-        text: reads strings `(B,)`; all others read sequences `(B, T, D)`.
+        reads: "sequences" `(B, T, D)`, "strings" `(B,)`, or "ids" `(B, T)`, 0 for padding.
     """
 
     name: str
@@ -49,7 +52,7 @@ class Case:
     chains: bool = False
     stateful: bool = False
     backwards: bool = False
-    text: bool = False
+    reads: str = "sequences"
 
     def __str__(self):
         return "-".join(filter(None, (self.name, self.form)))
@@ -141,7 +144,15 @@ CASES = [
     Case("SequencePooling", lambda: L.SequencePooling("max"), "max"),
     Case("AttentionPooling", lambda: L.AttentionPooling(H), "vector"),
     Case("AttentionPooling", lambda: L.AttentionPooling(return_weights=True), "weights"),
-    Case("TextVectorizer", lambda: L.TextVectorizer(["a", "film", "!", "quiet"], max_length=T), text=True),
+    Case("TextVectorizer", lambda: L.TextVectorizer(["a", "film", "!", "quiet"], max_length=T), reads="strings"),
+    Case("WordDropout", lambda: L.WordDropout(0.4), reads="ids"),
+    Case("SubwordEmbedding", lambda: L.SubwordEmbedding(WORDS, 101, H), "default", reads="ids"),
+    Case(
+        "SubwordEmbedding",
+        lambda: L.SubwordEmbedding(WORDS, 1009, H, shortest=2, longest=5, max_runs=31),
+        "many-runs",
+        reads="ids",
+    ),
 ]
 
 # One value for each argument of any constructor, which is never the default: what is lost on the way is seen.
@@ -184,6 +195,14 @@ UNUSUAL = {
     "vocabulary": lambda: ["b", "a"],
     "max_length": 11,
     "lowercase": False,
+    "rate": 0.15,
+    "unknown_id": 5,
+    "buckets": 97,
+    "output_dim": 2,
+    "shortest": 2,
+    "longest": 5,
+    "max_runs": 13,
+    "embeddings_initializer": lambda: keras.initializers.RandomNormal(stddev=0.6, seed=7),
     "mode": "max",
     "merge_mode": "ave",
     "cell": lambda: L.GRUCell(H, dropout=0.1),

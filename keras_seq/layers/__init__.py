@@ -24,7 +24,9 @@ from keras_seq.layers.recurrent import (
 from keras_seq.layers.rnn import RNN
 from keras_seq.layers.stacked import StackedRNNCells
 from keras_seq.layers.streaming import streaming
+from keras_seq.layers.subwords import SubwordEmbedding
 from keras_seq.layers.vectorizer import TextVectorizer
+from keras_seq.layers.word_dropout import WordDropout
 
 __all__ = [
     "GRU",
@@ -46,6 +48,8 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "StackedRNNCells",
+    "SubwordEmbedding",
     "TextVectorizer",
+    "WordDropout",
     "streaming",
 ]

@@ -11,7 +11,7 @@ from tests.cases import CASES, EXACT, ON_JAX, B, D, H, T, arrays, close, padded,
 
 L = ks.layers
 quick = pytest.mark.usefixtures("steps_in_python")
-SEQUENCES = [case for case in CASES if not case.text]
+SEQUENCES = [case for case in CASES if case.reads == "sequences"]
 
 
 @pytest.fixture(autouse=True)
