@@ -2,6 +2,18 @@
 
 from keras_seq.data.frames import read_frame, reviews, split
 from keras_seq.data.streams import stream_dataset
-from keras_seq.data.text import labels_of, text_dataset, text_vectorizer
+from keras_seq.data.targets import labels_of
+from keras_seq.data.text import text_dataset, text_vectorizer
+from keras_seq.data.vectors import WordVectors, load_vectors
 
-__all__ = ["labels_of", "read_frame", "reviews", "split", "stream_dataset", "text_dataset", "text_vectorizer"]
+__all__ = [
+    "WordVectors",
+    "labels_of",
+    "load_vectors",
+    "read_frame",
+    "reviews",
+    "split",
+    "stream_dataset",
+    "text_dataset",
+    "text_vectorizer",
+]

@@ -3,15 +3,15 @@
 from collections import Counter
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from keras_seq.data.batches import BUCKETS, TextBatches
 from keras_seq.data.frames import column
+from keras_seq.data.targets import SEVERAL, encoded_labels, many_hot, values_of
 from keras_seq.errors import InputError
 from keras_seq.layers.vectorizer import TextVectorizer
 
-_AT_ONCE = 2048  # texts that are tokenised together
+_AT_ONCE = 256  # texts that are tokenised together: more are no faster, and take memory
 
 
 def text_vectorizer(texts, max_tokens=20_000, min_count=1, max_length=400, lowercase=True):
@@ -77,7 +77,8 @@ def text_dataset(
         frame: a `pandas.DataFrame`.
         vectorizer: from `text_vectorizer`.
         text: column with the texts.
-        label: column with the labels, integers or strings; None for none.
+        label: column with the labels, integers or strings; None for none. For models with `multi_label` a list of
+            columns that hold 0 or 1, or, with `labels`, a column that holds a list of labels for each text.
         labels: the list of labels; then the pipeline holds the index of each in it. Without it the pipeline holds
             the labels as they are, which the models of `ks.models` turn into indices by their own list.
         batch_size: rows in a batch.
@@ -86,7 +87,8 @@ def text_dataset(
         seed: the order of epoch `e` depends on the seed and `e` alone.
 
     Returns:
-        A `tf.data.Dataset` of `(ids (B, T), labels (B,))`, or of ids; labels are strings or int64, indices int32.
+        A `tf.data.Dataset` of `(ids (B, T), labels (B,))`, or of ids; labels are strings or int64, indices int32, as
+        are the zeros and ones `(B, C)` of several labels.
         Its attribute `batches` is the `TextBatches` behind it, whose `epoch` may be set to resume a training
         (`ks.callbacks.EpochSeed` does).
 
@@ -102,9 +104,20 @@ def text_dataset(
     (32, tf.string)
     """
     rows = vectorized(checked_texts(column(frame, text), text), vectorizer)
-    y = None if label is None else encoded_labels(column(frame, label), labels, label)
-    columns = () if y is None else (y,)
+    columns = () if label is None else (_targets(frame, label, labels),)
     return TextBatches(rows, columns, batch_size, buckets, vectorizer.max_length, shuffle, seed).dataset()
+
+
+def _targets(frame, label, labels):
+    """What a model is to learn: the labels or indices `(N,)`, or for several labels zeros and ones `(N, C)`."""
+    if isinstance(label, (list, tuple)):
+        if not label or (labels is not None and list(labels) != list(label)):
+            raise InputError(f"Argument `label` must name the columns of the labels, {labels}, got {label!r}.")
+        return many_hot(np.stack([column(frame, name) for name in label], axis=1), label, "label")
+    values = column(frame, label)
+    if labels is not None and len(values) and isinstance(values.iloc[0], SEVERAL):
+        return many_hot(values, labels, label)
+    return encoded_labels(values, labels, label)
 
 
 def vectorized(texts, vectorizer):
@@ -119,7 +132,7 @@ def vectorized(texts, vectorizer):
 
 def checked_texts(texts, name="texts"):
     """Texts as a list of strings, or an error that names the first that is none."""
-    texts = [_decoded(text) for text in _values(texts)]
+    texts = values_of(texts)
     if not texts:
         raise InputError(f"Column {name!r} has no rows.")
     bad = [row for row, text in enumerate(texts) if not _is_text(text)]
@@ -131,16 +144,6 @@ def checked_texts(texts, name="texts"):
     return texts
 
 
-def _values(column):
-    """The values of a column, list, array or tensor, in a list."""
-    return list(column.numpy() if hasattr(column, "numpy") else column)
-
-
-def _decoded(value):
-    """Bytes, which is how TensorFlow hands out strings, as a string; other values as they are."""
-    return value.decode("utf-8", errors="surrogateescape") if isinstance(value, bytes) else value
-
-
 def _is_text(value):
     if not isinstance(value, str):
         return False
@@ -149,42 +152,3 @@ def _is_text(value):
     except UnicodeEncodeError:  # half of a surrogate pair, or a byte that was no UTF-8
         return False
     return True
-
-
-def labels_of(frame, label):
-    """The labels in a column, sorted: what to give a model as `labels`.
-
-    Raises:
-        InputError: where the column or a label is missing, labels are neither integers nor strings, or all the same.
-    """
-    found = sorted(set(encoded_labels(column(frame, label), name=label).tolist()))
-    if len(found) < 2:
-        raise InputError(f"Column {label!r} has a single label, {found[0]!r}: two or more are needed.")
-    return found
-
-
-def encoded_labels(values, labels=None, name="y"):
-    """Labels as an array of strings or int64; with `labels`, as indices in that list, int32."""
-    values = [_decoded(value) for value in _values(values)]
-    values = [value.item() if getattr(value, "size", 0) == 1 else value for value in values]  # NumPy's; also (N, 1)
-    missing = [row for row, value in enumerate(values) if pd.api.types.is_scalar(value) and pd.isna(value)]
-    if missing:
-        raise InputError(
-            f"Label missing in row {missing[0]} of {name!r} ({len(missing)} such row(s)): drop or fill them."
-        )
-    kinds = {type(value) for value in values}
-    if kinds not in ({int}, {str}):
-        names = ", ".join(sorted(kind.__name__ for kind in kinds)) or "no labels"
-        raise InputError(f"Labels in {name!r} must be all integers or all strings, got {names}: convert them.")
-    encoded = np.array(values, "int64" if kinds == {int} else object)
-    return encoded if labels is None else _indices(encoded, labels)
-
-
-def _indices(values, labels):
-    """Labels as indices in `labels`; integers are indices already where `labels` are strings."""
-    positions = isinstance(labels[0], str) and values.dtype != object
-    index = {value: i for i, value in enumerate(range(len(labels)) if positions else labels)}
-    unknown = [value for value in pd.unique(values) if value not in index]
-    if unknown:
-        raise InputError(f"Unknown label(s) {', '.join(repr(value) for value in unknown)}: labels are {list(labels)}.")
-    return np.array([index[value] for value in values], "int32")
