@@ -1,5 +1,6 @@
 """Callbacks for `model.fit`."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -101,7 +102,9 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
 
     Keras's own forgets the best epoch and its weights when a training is resumed by
     `keras.callbacks.BackupAndRestore`. This one writes them, epoch by epoch, to a folder, and reads them when a
-    training begins at a later epoch than the first. Put it before the backup in the list of callbacks.
+    training begins at a later epoch than the first. Put it before the backup in the list of callbacks. Where the
+    optimizer averages weights (`use_ema`), it keeps the averages; `keras.callbacks.SwapEMAWeights()` in the list lets
+    validation judge them, too (not with `swap_on_epoch=True`, which would swap them twice).
 
     Args:
         directory: the folder, created if need be.
@@ -128,7 +131,8 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         if self._was_over:  # interrupted after the last epoch: what comes after it must not count
             self.model.stop_training = True
         else:
-            super().on_epoch_end(epoch, logs)
+            with _averages_in_place(self.model):
+                super().on_epoch_end(epoch, logs)
         self.directory.mkdir(parents=True, exist_ok=True)
         if self.best_weights is not best_before:
             arrays = {str(i): weight for i, weight in enumerate(self.best_weights)}
@@ -190,6 +194,26 @@ class SafeBackup(keras.callbacks.BackupAndRestore):
         super().on_epoch_end(epoch, logs)
         complete = shutil.make_archive(str(self.directory / "incomplete"), "zip", self.directory / "latest")
         Path(complete).replace(self.directory / "backup.zip")
+
+
+def makes_averages(optimizer):
+    """Whether an optimizer, or the one inside of it (`LossScaleOptimizer` has one), averages the weights."""
+    return getattr(optimizer, "inner_optimizer", optimizer).use_ema
+
+
+@contextlib.contextmanager
+def _averages_in_place(model):
+    """Meanwhile the weights of a model are the averages of its optimizer, if that makes any."""
+    if not makes_averages(model.optimizer):
+        yield
+        return
+    swap = keras.callbacks.SwapEMAWeights()
+    swap.set_model(model)
+    swap.on_test_begin()
+    try:
+        yield
+    finally:
+        swap.on_test_end()
 
 
 def _write(path, write):

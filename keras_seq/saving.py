@@ -79,13 +79,15 @@ def load(path):
         InputError: where `path` is no artefact, or only a part of one.
     """
     path = Path(path)
-    read_card(path)
+    card = read_card(path)
     try:
         return keras.saving.load_model(path / "model.keras", safe_mode=True)
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).strip().split("\n")[0]
+        writer = (card.get("versions") or {}).get("keras", "unknown")
         raise errors.InputError(
-            f"File {str(path / 'model.keras')!r} cannot be loaded ({reason}): if it is half written, train anew."
+            f"File {str(path / 'model.keras')!r} cannot be loaded ({reason}). It was written with Keras {writer}, this "
+            f"is {keras.__version__}: files of a newer Keras need that one. If it is half written, train anew."
         ) from error
 
 

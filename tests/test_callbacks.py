@@ -176,3 +176,103 @@ def test_without_an_interruption_it_is_the_callback_of_keras(tmp_path, losses):
     model.fit(np.ones((2, 1)), np.ones((2, 1)), epochs=len(losses), verbose=0, callbacks=[script, theirs])
     assert script.run == epochs
     assert float(model.get_weights()[0][0, 0]) == ours
+
+
+# --- early stopping where the optimizer averages weights: `average = 0.8 average + 0.2 weights` after each step
+
+
+def averaged(losses, *callbacks, make=keras.optimizers.SGD, **arguments):
+    """Train for as many epochs of three steps as there are losses to give for those of validation, or fewer.
+
+    Returns the model, and of each epoch the losses of its steps, the weights behind it and their averages.
+    """
+    keras.utils.set_random_seed(5)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, "tanh"), keras.layers.Dense(1)])
+    model.compile(make(0.1, use_ema=True, ema_momentum=0.8), "mse", run_eagerly=True)
+    rng, steps, record = np.random.default_rng(3), [], Record()
+    given = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.setdefault("val_loss", losses[epoch]))
+    sync = getattr(model, "jax_state_sync", bool)  # on JAX weights are not there between steps unless asked for
+    keep = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda *_, **__: sync() or steps.append(model.get_weights())
+    )
+    data = {"x": rng.normal(size=(12, 2)), "y": rng.normal(size=(12, 1)), "batch_size": 4, "epochs": len(losses)}
+    model.fit(**data, shuffle=False, verbose=0, callbacks=[keep, record, given, *callbacks], **arguments)
+    averages = [steps[0]]
+    for weights in steps[1:]:
+        averages.append([0.8 * a + 0.2 * w for a, w in zip(averages[-1], weights, strict=True)])
+    return model, record.losses, steps[2::3], averages[2::3]
+
+
+def stopping_in(folder, **arguments):
+    return ks.callbacks.ResumableEarlyStopping(folder / "best", **{"restore_best_weights": True, **arguments})
+
+
+def distance(weights, others):
+    return max(np.abs(a - b).max() for a, b in zip(weights, others, strict=True))
+
+
+def scaled(rate, **arguments):
+    """The optimizer that Keras makes of another for half precision."""
+    return keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(rate, **arguments), initial_scale=1.0)
+
+
+@pytest.mark.parametrize("make", [keras.optimizers.SGD, ks.optimizers.AdamW, scaled])
+@pytest.mark.parametrize(
+    ("name", "patience", "best"), [("best in the middle", 2, 2), ("two bests", 9, 4), ("best at first", 2, 0)]
+)
+def test_the_weights_in_the_end_are_the_averages_of_the_best_epoch(tmp_path, make, name, patience, best):
+    stopping = stopping_in(tmp_path, patience=patience)
+    model, _, weights, averages = averaged(SCRIPTS[name], stopping, make=make)
+    assert stopping.best_epoch == best
+    assert len(weights) == min(6, best + patience + 1)
+    assert distance(model.get_weights(), averages[best]) < 2e-6
+    others = [*weights, *averages[:best], *averages[best + 1 :]]
+    assert min(distance(model.get_weights(), other) for other in others) > 1e-4
+
+
+@pytest.mark.parametrize("make", [ks.optimizers.AdamW, scaled])
+def test_the_training_of_weights_goes_on_undisturbed(tmp_path, make):
+    """Keras's own end is that of a training that goes to its last epoch, and no weights are put back."""
+    losses = SCRIPTS["two bests"]
+    model, *expected, _ = averaged(losses, make=make)
+    for callbacks in ([], [keras.callbacks.SwapEMAWeights()]):
+        stopping = stopping_in(tmp_path, restore_best_weights=False, patience=9)
+        same, *found, averages = averaged(losses, *callbacks, stopping, make=make)
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+        assert max(map(distance, found[1], expected[1])) < 2e-6
+        assert distance(same.get_weights(), model.get_weights()) < 2e-6
+        assert distance(same.get_weights(), averages[-1]) < 2e-6
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_validation_may_judge_the_averages(tmp_path, mode):
+    rng = np.random.default_rng(4)
+    held_out = (rng.normal(size=(5, 2)), rng.normal(size=(5, 1)))
+    stopping, history = stopping_in(tmp_path, mode=mode, patience=9), keras.callbacks.History()
+    model, _, _, averages = averaged(
+        [None] * 5, keras.callbacks.SwapEMAWeights(), stopping, history, validation_data=held_out
+    )
+    best = model.evaluate(*held_out, verbose=0)
+    assert best == pytest.approx({"min": min, "max": max}[mode](history.history["val_loss"]), rel=1e-5)
+    each = []
+    for weights in averages:
+        model.set_weights(weights)
+        each.append(model.evaluate(*held_out, verbose=0))
+    assert history.history["val_loss"] == pytest.approx(each, rel=1e-5)
+
+
+@pytest.mark.parametrize("killed_after", [0, 2, 3])
+def test_resumed_it_ends_with_the_same_averages(tmp_path, killed_after):
+    losses = SCRIPTS["best in the middle"]
+
+    def run(folder, *more):
+        backup = ks.callbacks.SafeBackup(folder / "backup")
+        return averaged(losses, stopping_in(folder, patience=2), backup, *more)
+
+    expected, _, weights, _ = run(tmp_path / "whole")
+    with pytest.raises(Kill):
+        run(tmp_path / "broken", KillAfter(killed_after))
+    model, _, rest, _ = run(tmp_path / "broken")
+    assert len(rest) == 4 - killed_after
+    assert max(map(distance, rest, weights[killed_after + 1 :])) < 2e-6
+    assert distance(model.get_weights(), expected.get_weights()) < 2e-6

@@ -2,18 +2,25 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
 from tests.processes import ROOT
 
 FILES = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
-SENTIMENT = [path for path in FILES if path.name.startswith("sentiment_")]
-KEYS = {"fold", "seed", "rows", "metrics", "baselines", "parameters", "train_seconds", "settings", "versions"}
+TASKS = {"mr": 10_662, "imdb": 50_000}
+KEYS = {"fold", "seed", "rows", "parameters", "train_seconds", "settings", "versions"}
+
+
+def results(name):
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def test_there_are_results():
-    assert ROOT / "benchmarks" / "results" / "sentiment_mr.json" in SENTIMENT
+    names = {path.stem for path in FILES}
+    assert {"sentiment_mr", "sentiment_imdb", "sentiment_changes", "text_pipeline"} <= names
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -24,29 +31,50 @@ def test_each_file_is_json_without_odd_numbers(path):
     assert json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
-@pytest.mark.parametrize("path", SENTIMENT, ids=lambda path: path.name)
-def test_each_result_says_what_was_run_and_how_well_it_did(path):
-    content = json.loads(path.read_text(encoding="utf-8"))
-    assert {"task", "protocol", "results"} <= set(content)
-    assert path.name == f"sentiment_{content['task']}.json"
+def check_run(result):
+    assert set(result) >= KEYS
+    assert result["train_seconds"] > 0
+    assert result["parameters"] > 0
+    assert {"python", "keras", "numpy", "keras_seq"} <= set(result["versions"])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_result_says_what_was_run_and_how_well_it_did(task):
+    content = results(f"sentiment_{task}")
+    assert {"protocol", "results"} <= set(content)
     runs = [(result["fold"], result["seed"]) for result in content["results"]]
     assert len(set(runs)) == len(runs) >= 1
     for result in content["results"]:
-        assert set(result) >= KEYS
-        assert set(result["rows"]) == {"train", "validation", "test"}
+        check_run(result)
+        assert sum(result["rows"].values()) == TASKS[task]
+        assert set(result["baselines"]) == {"nbsvm_bigrams", "bag_of_words", "majority"}
         for scores in (result["metrics"], *result["baselines"].values()):
             assert {"accuracy", "macro_f1"} <= set(scores)
             assert all(0 <= value <= 1 for value in scores.values())
         assert result["metrics"]["accuracy"] > result["baselines"]["majority"]["accuracy"]
-        assert result["train_seconds"] > 0
-        assert result["parameters"] > 0
-        assert {"python", "keras", "numpy", "keras_seq"} <= set(result["versions"])
+    assert len({json.dumps(result["settings"]) for result in content["results"]}) == 1, "folds of different models"
 
 
-def test_the_folds_of_mr_are_those_of_the_whole_file():
-    for result in json.loads((ROOT / "benchmarks" / "results" / "sentiment_mr.json").read_text())["results"]:
-        assert sum(result["rows"].values()) == 10_662
-        assert result["rows"]["test"] in (1066, 1067)
+def test_mr_has_all_ten_folds():
+    assert {result["fold"] for result in results("sentiment_mr")["results"]} == set(range(10))
+
+
+def test_changes_are_judged_without_test_rows():
+    for result in results("sentiment_changes")["results"]:
+        check_run(result)
+        assert set(result["rows"]) == {"train", "validation"}
+        assert "metrics" not in result
+        assert len(result["validation_accuracies"]) == result["settings"]["epochs"]
+
+
+def test_epochs_in_buckets_and_padded_took_turns():
+    content = results("text_pipeline")
+    assert len(content["runs"]["ours"]) == len(content["runs"]["stock"]) >= 2
+    assert content["rows"] == 25_000
+    ours, stock = content["runs"]["ours"][0], content["runs"]["stock"][0]
+    assert ours["parameters"] == stock["parameters"]
+    assert stock["mean_length"] == 400
+    assert stock["shapes_of_batches"] <= 2 < ours["shapes_of_batches"]
 
 
 def test_the_readme_holds_the_numbers_of_the_demo():
@@ -55,3 +83,10 @@ def test_the_readme_holds_the_numbers_of_the_demo():
     for name, row in {"this model": card["metrics"], "bag of words": card["baselines"]["bag_of_words"]}.items():
         cells = f"{row['accuracy']:.3f} | {row['macro_f1']:.3f}"
         assert re.search(rf"\| {name} \| {re.escape(cells)} \|", text), f"{name}: {cells}"
+
+
+def test_the_tables_are_those_of_the_results():
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "tables.py", "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

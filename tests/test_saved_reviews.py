@@ -2,7 +2,9 @@
 
 import json
 
+import keras
 import pytest
+from packaging.version import Version
 
 import keras_seq as ks
 from tests.processes import BLOCK, ROOT, python
@@ -51,6 +53,8 @@ def test_served_without_the_package_it_has_the_accuracy_of_its_card(tmp_path, ca
 
 
 def test_loaded_it_has_that_accuracy_too(card):
+    if Version(keras.__version__) < Version(card["versions"]["keras"]):
+        pytest.skip("the artefact was written by a newer Keras, whose .keras files an older one does not read")
     frame = ks.data.reviews()
     held_out = frame[frame["split"] == "test"]
     model = ks.saving.load(ARTEFACT)

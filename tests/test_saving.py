@@ -1,6 +1,7 @@
 """The artefact: whole or not there, never written over something else, and read back with a word on what is wrong."""
 
 import json
+import zipfile
 
 import keras
 import numpy as np
@@ -178,6 +179,39 @@ def test_a_truncated_model(copied, share):
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(InputError, match="copy"):
+        ks.saving.load(copied)
+
+
+def test_a_model_of_a_newer_keras(copied):
+    """A layer has an argument that this Keras does not know: the error names both versions."""
+
+    def extended(value):
+        if isinstance(value, list):
+            return [extended(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        new = {name: extended(item) for name, item in value.items()}
+        if value.get("class_name") == "Embedding":
+            new["config"]["quantum"] = None
+        return new
+
+    path, card = copied / "model.keras", json.loads((copied / "card.json").read_text(encoding="utf-8"))
+    with zipfile.ZipFile(path) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    parts["config.json"] = json.dumps(extended(json.loads(parts["config.json"]))).encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in parts.items():
+            file.writestr(name, content)
+    card["versions"]["keras"] = "3.99.7"
+    (copied / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(
+        InputError, match=rf"(?s)model\.keras.*Keras 3\.99\.7.*is {keras.__version__}.*newer Keras"
+    ) as error:
+        ks.saving.load(copied)
+    assert "quantum" in str(error.value.__cause__)
+    del card["versions"]
+    (copied / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(InputError, match="Keras unknown"):
         ks.saving.load(copied)
 
 

@@ -33,6 +33,21 @@ def train_sentiment(
     pooling: Annotated[Pooling, typer.Option(help="How all steps become one vector.")] = Pooling.last,
     embedding_dim: Annotated[int, typer.Option(min=1, help="Size of the embedding of a word.")] = 64,
     dropout: Annotated[float, typer.Option(min=0, max=0.95, help="Share dropped.")] = 0.3,
+    word_dropout: Annotated[float, typer.Option(min=0, max=0.95, help="Share of the words hidden.")] = 0.0,
+    weight_decay: Annotated[float, typer.Option(min=0, help="Of AdamW; biases are left alone.")] = 0.0,
+    label_smoothing: Annotated[float, typer.Option(min=0, max=0.95, help="Share spread over all labels.")] = 0.0,
+    averaging: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.9999, help="Momentum of an average of the weights (0.99: of 100 steps)."),
+    ] = None,
+    subword_buckets: Annotated[
+        int | None, typer.Option(min=1, help="Number of vectors for the runs of letters in words.")
+    ] = None,
+    vectors: Annotated[
+        Path | None, typer.Option(help="Text file with vectors of words (GloVe, word2vec) to start from.")
+    ] = None,
+    train_vectors: Annotated[bool, typer.Option(help="Train those, too.")] = True,
+    balanced: Annotated[bool, typer.Option("--balanced", help="Weigh all labels alike, however rare.")] = False,
     max_tokens: Annotated[int, typer.Option(min=3, help="Size of the vocabulary at most.")] = 20_000,
     min_count: Annotated[int, typer.Option(min=1, help="How often a word must occur to be known.")] = 2,
     max_length: Annotated[int, typer.Option(min=1, help="Words of a text that are kept.")] = 400,
@@ -60,6 +75,12 @@ def train_sentiment(
             "pooling": pooling.value,
             "embedding_dim": embedding_dim,
             "dropout": dropout,
+            "word_dropout": word_dropout,
+            "weight_decay": weight_decay,
+            "label_smoothing": label_smoothing,
+            "averaging": averaging,
+            "subword_buckets": subword_buckets,
+            "train_embeddings": train_vectors,
             "learning_rate": learning_rate,
         },
         words={"max_tokens": max_tokens, "min_count": min_count, "max_length": max_length},
@@ -67,6 +88,8 @@ def train_sentiment(
         patience=patience,
         batch_size=batch_size,
         decay=decay,
+        class_weight="balanced" if balanced else None,
+        vectors=None if vectors is None else str(vectors),
         test_size=test_size,
         seed=seed,
     )

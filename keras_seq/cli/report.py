@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from sklearn.pipeline import make_pipeline
 
 from keras_seq.data.text import vectorized
+from keras_seq.metrics import ExpectedCalibrationError
 
 
 def scores(truth, predicted):
@@ -18,6 +19,31 @@ def scores(truth, predicted):
         "accuracy": round(float(accuracy_score(truth, predicted)), 4),
         "macro_f1": round(float(f1_score(truth, predicted, average="macro")), 4),
     }
+
+
+def calibration_error(truth, probabilities):
+    """The expected calibration error of probabilities `(N, C)`; `truth` are indices."""
+    metric = ExpectedCalibrationError()
+    metric.update_state(truth, probabilities)
+    return round(float(metric.result()), 4)
+
+
+def best_threshold(truth, probability):
+    """The threshold on the probability `(N,)` of label 1 that gives the highest macro F1; `truth` is 0 or 1.
+
+    It lies half way between two probabilities; of equally good ones it is that nearest to 0.5.
+    """
+    levels = np.unique(np.concatenate([[0.0, 1.0], probability]))
+    middles = np.append((levels[:-1] + levels[1:]) / 2, 0.5)
+    truth, order = np.asarray(truth), np.argsort(probability)
+    below = np.searchsorted(probability[order], middles)  # how many rows are judged 0
+    ones_below = np.append(0, np.cumsum(truth[order]))[below]
+    ones, rows = truth.sum(), len(truth)
+    f1_of_one = 2 * (ones - ones_below) / np.maximum(ones + rows - below, 1)
+    f1_of_zero = 2 * (below - ones_below) / np.maximum(rows - ones + below, 1)
+    quality = f1_of_one + f1_of_zero
+    best = middles[quality == quality.max()]
+    return float(best[np.abs(best - 0.5).argmin()])
 
 
 def majority(labels, rows):
@@ -41,8 +67,15 @@ def print_report(report, truth, predicted, labels):
         table.add_row(name, f"{report[key]['accuracy']:.3f}", f"{report[key]['macro_f1']:.3f}")
     console.print(table)
     for name, value in report["model"].items():
-        if name.startswith("accuracy_"):
+        if name in ("accuracy_composed", "accuracy_written"):
             console.print(f"  of those that are {name.removeprefix('accuracy_')}: {value:.3f}")
+    console.print(f"Expected calibration error: {report['model']['ece']:.3f}")
+    if "threshold" in report["model"]:
+        console.print(
+            f"Judged {labels[1]} from a probability of {report['model']['threshold']:.3f} on (chosen on validation "
+            f"rows): accuracy {report['model']['accuracy_at_threshold']:.3f}, "
+            f"macro F1 {report['model']['macro_f1_at_threshold']:.3f}"
+        )
     confusion = Table("is \\ judged", *(Column(Text(str(label))) for label in labels), title="Confusion matrix")
     for label, row in zip(labels, confusion_matrix(truth, predicted, labels=range(len(labels))), strict=True):
         confusion.add_row(Text(str(label)), *map(str, row))

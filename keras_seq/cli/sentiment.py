@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from keras_seq import callbacks, data, models, saving
-from keras_seq.cli.report import bag_of_words, majority, print_report, scores
+from keras_seq.cli.report import bag_of_words, best_threshold, calibration_error, majority, print_report, scores
 from keras_seq.data.frames import column
-from keras_seq.data.text import checked_texts, encoded_labels
+from keras_seq.data.targets import encoded_labels
+from keras_seq.data.text import checked_texts
 from keras_seq.errors import InputError
 
 VALIDATION_SIZE = 0.1  # of the rows that are not held out
@@ -36,6 +37,8 @@ class Settings:
     patience: int = 4
     batch_size: int = 32
     decay: float = 0.1
+    class_weight: str | None = None
+    vectors: str | None = None  # a file for load_vectors
     test_size: float = 0.2
     seed: int = 0
 
@@ -46,13 +49,15 @@ def train_to_artefact(settings, out, force=False):
     While it trains, all that is needed to go on lies in the folder `out` + `.training`.
     """
     saving.check_free(out, force)
+    if settings.vectors is None and not settings.model.get("train_embeddings", True):
+        raise InputError("Option --no-train-vectors needs vectors that it keeps as they are: give --vectors FILE.")
     parts = load_parts(settings)
     model, datasets = compose(settings, parts)
     work = _work_folder(out, settings, parts)
     with _alone_in(work):
         seconds = fit(settings, model, datasets, work)
-    predicted = model.predict(parts["test"][settings.text], verbose=0).argmax(axis=1)
-    report = reported(settings, parts, model, predicted)
+    probabilities = predictions(settings, parts, model)
+    report = reported(settings, parts, model, probabilities)
     card = {
         "kind": "sentiment",
         "data": settings.data or "embedded reviews",
@@ -65,7 +70,7 @@ def train_to_artefact(settings, out, force=False):
     saving.save(model, out, card, overwrite=force)
     shutil.rmtree(work)
     truth = np.array([model.labels.index(value) for value in parts["test"][settings.label]])
-    print_report(report, truth, predicted, model.labels)
+    print_report(report, truth, probabilities["test"].argmax(axis=1), model.labels)
     print(f"Wrote {out} ({seconds:.0f} s of training). Try: keras-seq predict {out} 'Your text.'")
 
 
@@ -110,7 +115,10 @@ def compose(settings, parts):
         )
         for part in ("train", "validation")
     }
-    return models.sentiment_model(vectorizer, labels, **settings.model), datasets
+    vectors = {}
+    if settings.vectors is not None:
+        vectors = {"embeddings": data.load_vectors(settings.vectors, vectorizer, settings.seed)}
+    return models.sentiment_model(vectorizer, labels, **settings.model, **vectors), datasets
 
 
 def fit(settings, model, datasets, work):
@@ -120,8 +128,10 @@ def fit(settings, model, datasets, work):
         datasets["train"],
         validation_data=datasets["validation"],
         epochs=settings.epochs,
+        class_weight=settings.class_weight,
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
+            *([keras.callbacks.SwapEMAWeights()] if callbacks.makes_averages(model.optimizer) else []),
             callbacks.EpochSeed(settings.seed, datasets["train"]),
             callbacks.InverseTimeDecay(settings.decay, learning_rate=settings.model.get("learning_rate", 1e-3)),
             callbacks.ResumableEarlyStopping(
@@ -134,17 +144,33 @@ def fit(settings, model, datasets, work):
     return clock.seconds
 
 
-def reported(settings, parts, model, predicted):
-    """Scores on the held-out rows, of the model and of two that know less."""
+def predictions(settings, parts, model):
+    """Probabilities `(N, C)` of the labels of the validation and of the held-out rows."""
+    return {name: model.predict(parts[name][settings.text], verbose=0) for name in ("validation", "test")}
+
+
+def reported(settings, parts, model, probabilities):
+    """Scores on the held-out rows, of the model and of two that know less.
+
+    With two labels also a threshold, chosen on the validation rows: the second label is judged where its probability
+    reaches it.
+    """
     train, test = (parts[name] for name in ("train", "test"))
     truth = test[settings.label].tolist()
-    judged = [model.labels[i] for i in predicted]
+    judged = [model.labels[i] for i in probabilities["test"].argmax(axis=1)]
+    indices = {name: encoded_labels(parts[name][settings.label], model.labels) for name in ("validation", "test")}
+    calibration = {"ece": calibration_error(indices["test"], probabilities["test"])}
+    if len(model.labels) == 2:
+        threshold = best_threshold(indices["validation"], probabilities["validation"][:, 1])
+        at_threshold = scores(indices["test"], (probabilities["test"][:, 1] >= threshold).astype(int))
+        calibration["threshold"] = round(threshold, 6)
+        calibration.update({f"{name}_at_threshold": value for name, value in at_threshold.items()})
     by_source = {}
     if settings.data is None:  # half easy, half hard: say how it does on each
         for source, rows in test.assign(judged=judged).groupby("source"):
             by_source[f"accuracy_{source}"] = scores(rows[settings.label], rows["judged"])["accuracy"]
     return {
-        "model": {**scores(truth, judged), **by_source},
+        "model": {**scores(truth, judged), **by_source, **calibration},
         "bag_of_words": scores(truth, bag_of_words(train, test, settings.text, settings.label, model.vectorizer)),
         "majority": scores(truth, majority(train[settings.label], len(test))),
     }
@@ -157,6 +183,9 @@ def _work_folder(out, settings, parts):
     digest = hashlib.sha256()
     for frame in parts.values():
         digest.update(pd.util.hash_pandas_object(frame[[settings.text, settings.label]]).to_numpy().tobytes())
+    if settings.vectors is not None and Path(settings.vectors).is_file():
+        with open(settings.vectors, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     run = {**asdict(settings), "data_sha256": digest.hexdigest(), "versions": saving.versions()}
     path = work / "run.json"
     if work.exists() and not path.exists() and not (work.is_dir() and not any(work.iterdir())):

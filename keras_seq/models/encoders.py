@@ -8,7 +8,7 @@ from keras_seq.layers import GRU, LSTM, RNN, Bidirectional, SimpleRNN
 ENCODERS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
 
-def encoder_layers(encoder, units, depth, bidirectional, return_sequences):
+def encoder_layers(encoder, units, depth, bidirectional, return_sequences, recurrent_dropout=0.0):
     """The layers of an encoder, the lowest first.
 
     Args:
@@ -18,6 +18,7 @@ def encoder_layers(encoder, units, depth, bidirectional, return_sequences):
         bidirectional: whether each reads both ways.
         return_sequences: whether the last layer returns the outputs of all steps. Layers without such an argument
             are taken as they are.
+        recurrent_dropout: of a named encoder; a cell or layer has its own.
 
     Returns:
         A list of `keras.layers.Layer`.
@@ -26,6 +27,10 @@ def encoder_layers(encoder, units, depth, bidirectional, return_sequences):
         ValueError: for an unknown name, something that is neither cell nor layer, or a depth below 1.
     """
     depth = positive_integer("depth", depth)
+    if recurrent_dropout and not isinstance(encoder, str):
+        raise ValueError(
+            f"Argument `recurrent_dropout` needs an encoder given by name, got {type(encoder).__name__}: set it there."
+        )
     if isinstance(encoder, str) and encoder not in ENCODERS:
         raise ValueError(
             f"Argument `encoder` must be a cell, a layer or one of {', '.join(ENCODERS)}, got {encoder!r}."
@@ -36,14 +41,16 @@ def encoder_layers(encoder, units, depth, bidirectional, return_sequences):
     for level in range(depth):
         sequences = return_sequences or level < depth - 1
         name = f"encoder_{level + 1}"
-        layer = _layer(encoder, units, sequences, f"{name}_one_way" if bidirectional else name)
+        layer = _layer(encoder, units, sequences, recurrent_dropout, f"{name}_one_way" if bidirectional else name)
         layers.append(Bidirectional(layer, name=name) if bidirectional else layer)
     return layers
 
 
-def _layer(encoder, units, return_sequences, name):
+def _layer(encoder, units, return_sequences, recurrent_dropout, name):
     if isinstance(encoder, str):
-        return ENCODERS[encoder](units, return_sequences=return_sequences, name=name)
+        return ENCODERS[encoder](
+            units, return_sequences=return_sequences, recurrent_dropout=recurrent_dropout, name=name
+        )
     if _is_cell(encoder):
         return RNN(type(encoder).from_config(encoder.get_config()), return_sequences=return_sequences, name=name)
     config = {**encoder.get_config(), "name": name}

@@ -38,6 +38,8 @@ BAD = {
     "zero words": (csv_of(["<br />"] * 16, HALVES), [], "vocabulary is empty"),
     "zero frequent words": (csv_of([f"word{i}" for i in range(16)], HALVES), [], "vocabulary is empty"),
     "unpacked gzip": ("reviews.csv.gz", csv_of(TEXTS, HALVES), [], "reviews.csv.gz"),
+    "vectors that are not there": (csv_of(TEXTS, HALVES), ["--vectors", "nowhere.txt"], "nowhere.txt"),
+    "vectors of other words": (csv_of(TEXTS, HALVES), ["--vectors", __file__], "none of the 4 words"),
     "another kind of file": ("reviews.docx", b"PK", [], "must end in one of"),
 }
 
@@ -54,6 +56,13 @@ def test_one_line_exit_code_2_and_nothing_written(keras_seq, tmp_path, case):
     assert re.search(rf"\AError: .*{words}.*\n\Z", done.err), done.err
     assert done.out == ""
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_vectors_that_are_frozen_and_not_given(keras_seq, csv_file, tmp_path):
+    done = keras_seq("train", "sentiment", "--data", csv_file, "--out", tmp_path / "model", *TINY, "--no-train-vectors")
+    assert done.code == 2
+    assert re.search(r"\AError: .*vectors.*\n\Z", done.err), done.err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]], ids=["", "force"])

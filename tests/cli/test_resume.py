@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 import zipfile
@@ -14,6 +15,9 @@ from tests.processes import TINY
 
 pytestmark = pytest.mark.tensorflow
 EPOCHS = 30
+LOSSES = r"Epoch (\d+)/.*\n.* loss: (\S+) .*val_loss: (\S+)"
+DONE = pytest.StashKey()
+AVERAGING = ["--averaging", 0.9, "--weight-decay", 0.01]
 TEXTS = ["the film is lovely", "what a cold, cold soup!", "", "unheard"]
 
 
@@ -85,21 +89,60 @@ def test_killed_and_called_again_it_ends_as_without_a_kill(keras_seq, start, csv
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("fault", ["after the last epoch", "backup cut"])
-def test_interrupted_at_an_awkward_moment(keras_seq, csv_file, tmp_path, monkeypatch, fault):
+@pytest.fixture
+def uninterrupted(keras_seq, csv_file, tmp_path_factory, request):
+    """What a training with options prints, and its artefact; each is done once."""
+    done = request.config.stash.setdefault(DONE, {})
+
+    def call(options):
+        key = str(options)
+        if key not in done:
+            folder = tmp_path_factory.mktemp("whole") / "model"
+            result = keras_seq(*command(csv_file, folder, *options))
+            assert result.code == 0, result.err
+            done[key] = result.out, folder
+        return done[key]
+
+    return call
+
+
+def losses_in(out):
+    """What is printed of each epoch: the loss in training and in validation."""
+    return {int(n): (float(loss), float(val)) for n, loss, val in re.findall(LOSSES, out)}
+
+
+@pytest.mark.parametrize(
+    ("fault", "options"),
+    [
+        ("after the last epoch", []),
+        ("backup cut", []),
+        ("after two epochs", AVERAGING),
+        ("after the last epoch", AVERAGING),
+    ],
+    ids=lambda value: "averaging" * bool(value) if isinstance(value, list) else value,
+)
+def test_interrupted_at_an_awkward_moment(keras_seq, uninterrupted, csv_file, tmp_path, monkeypatch, fault, options):
     """Between the last epoch and the artefact; or while a backup was written: never a traceback, nor a worse model."""
-    whole, broken, work = tmp_path / "whole", tmp_path / "broken", tmp_path / "broken.training"
-    few = ["--epochs", 3]
-    assert keras_seq(*command(csv_file, whole, *few)).code == 0
+    broken, work = tmp_path / "broken", tmp_path / "broken.training"
+    few = ["--epochs", 4, *options]
+    printed, whole = uninterrupted(few)
+    backup_of = ks.callbacks.SafeBackup.on_epoch_end
 
     def fail(*_, **__):
         raise Stopped
 
+    def fail_after(self, epoch, logs=None):
+        backup_of(self, epoch, logs)
+        if epoch == 1:
+            raise Stopped
+
     with monkeypatch.context() as patched:
+        if fault == "after two epochs":
+            patched.setattr(ks.callbacks.SafeBackup, "on_epoch_end", fail_after)
         patched.setattr("keras_seq.saving.save", fail)
         with pytest.raises(Stopped):
             keras_seq(*command(csv_file, broken, *few))
-    assert finished_epochs(work) == 3
+    assert finished_epochs(work) == (2 if fault == "after two epochs" else 4)
     if fault == "backup cut":
         backup = work / "backup" / "backup.zip"
         backup.write_bytes(backup.read_bytes()[:2000])
@@ -109,6 +152,11 @@ def test_interrupted_at_an_awkward_moment(keras_seq, csv_file, tmp_path, monkeyp
         assert "broken.training" in done.err
         return
     assert done.code == 0, done.err
+    before, after = losses_in(printed), losses_in(done.out)
+    assert sorted(before) == [1, 2, 3, 4]
+    assert sorted(after) == ([3, 4] if fault == "after two epochs" else [])
+    for epoch, losses in after.items():
+        assert losses == pytest.approx(before[epoch], abs=2e-4)
     (card, probabilities), (expected_card, expected) = results_of(broken), results_of(whole)
     assert card == expected_card
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)

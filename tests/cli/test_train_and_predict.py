@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import f1_score
 
 import keras_seq as ks
+from keras_seq.cli.report import best_threshold, calibration_error
 from tests.processes import TINY
 
 pytestmark = pytest.mark.tensorflow
@@ -40,6 +42,24 @@ def test_the_artefact_and_its_card(artefact, table, csv_file):
     assert card["metrics"]["macro_f1"] == pytest.approx(np.mean(f1), abs=1e-4)
 
 
+def test_calibration_and_threshold_in_the_card(artefact, table):
+    """The threshold is chosen on the rows of validation, as `split` takes them from those to train on."""
+    metrics = ks.saving.read_card(artefact)["metrics"]
+    added = {"ece", "threshold", "accuracy_at_threshold", "macro_f1_at_threshold"}
+    assert set(metrics) == {"accuracy", "macro_f1", *added}
+    train, test = ks.data.split(table.reset_index(drop=True), 0.2, stratify="label", seed=0)
+    _, validation = ks.data.split(train, 0.1, stratify="label", seed=0)
+    model = ks.saving.load(artefact)
+    p = {name: model.predict(rows["text"], verbose=0) for name, rows in (("test", test), ("validation", validation))}
+    truth = {name: (rows["label"] == "good").astype(int) for name, rows in (("test", test), ("validation", validation))}
+    assert metrics["ece"] == pytest.approx(calibration_error(truth["test"], p["test"]), abs=1e-4)
+    assert metrics["threshold"] == pytest.approx(best_threshold(truth["validation"], p["validation"][:, 1]), abs=1e-5)
+    judged = p["test"][:, 1] >= metrics["threshold"]
+    assert metrics["accuracy_at_threshold"] == pytest.approx((judged == truth["test"]).mean(), abs=1e-4)
+    f1 = f1_score(truth["test"], judged, average="macro")
+    assert metrics["macro_f1_at_threshold"] == pytest.approx(f1, abs=1e-4)
+
+
 def test_training_again_replaces_only_with_force_and_prints_the_report(csv_file, keras_seq, tmp_path):
     out = tmp_path / "model"
     command = ["train", "sentiment", "--data", csv_file, "--out", out, "--epochs", 1, *TINY]
@@ -48,6 +68,10 @@ def test_training_again_replaces_only_with_force_and_prints_the_report(csv_file,
     for words in ("this model", "bag of words", "majority class", "macro F1", "Confusion matrix", "val_accuracy: "):
         assert words in done.out
     assert "learning_rate" in done.out
+    metrics = ks.saving.read_card(out)["metrics"]
+    assert f"Expected calibration error: {metrics['ece']:.3f}\n" in done.out
+    assert f"Judged good from a probability of {metrics['threshold']:.3f} on (chosen on validation rows): " in done.out
+    assert f"{metrics['accuracy_at_threshold']:.3f}, macro F1 {metrics['macro_f1_at_threshold']:.3f}\n" in done.out
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     again = keras_seq(*command)
     assert again.code == 2

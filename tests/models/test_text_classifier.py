@@ -189,3 +189,11 @@ def test_labels_that_cannot_be_used(model_of, frame, y, message):
 def test_a_share_of_strings_cannot_be_cut_off_for_validation(model_of, frame):
     with pytest.raises(InputError, match="validation_data"):
         model_of().fit(frame["text"], frame["label"], validation_split=0.2, verbose=0)
+
+
+def test_a_dataset_holds_its_own_labels_and_weights(model_of, frame, vectorizer):
+    dataset, model = ks.data.text_dataset(frame, vectorizer), model_of()
+    for given in ({"y": frame["label"]}, {"sample_weight": np.ones(14)}):
+        for call in (model.fit, model.evaluate):
+            with pytest.raises(InputError, match=r"dataset.*do not give `y` or `sample_weight`"):
+                call(dataset, verbose=0, **given)
