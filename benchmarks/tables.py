@@ -1,15 +1,21 @@
-"""Write the tables of the README from the result files.
+"""Write the tables of README.md and benchmarks/README.md from the result files.
 
-python benchmarks/tables.py            # writes README.md
-python benchmarks/tables.py --check    # fails where the README is not what the results say
+python benchmarks/tables.py            # writes them
+python benchmarks/tables.py --check    # fails where a page is not what the results say
 """
 
 import json
 import re
+import statistics
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
+
+
+def result(name):
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def demo():
@@ -27,22 +33,104 @@ def demo():
 
 
 def sentiment():
-    results = json.loads((ROOT / "benchmarks" / "results" / "sentiment_mr.json").read_text())["results"]
-    rows = [
-        [
-            f"MR, fold {r['fold'] + 1} of 10, seed {r['seed']}",
-            f"{r['settings']['model']['encoder']}, {r['parameters']:,} parameters",
-            number(r["metrics"]["accuracy"]),
-            number(r["baselines"]["bag_of_words"]["accuracy"]),
-            f"{r['train_seconds']:.0f} s",
-        ]
-        for r in results
+    rows = []
+    mr, imdb = (result(f"sentiment_{task}")["results"] for task in ("mr", "imdb"))
+    for name, runs in (("MR", mr), ("IMDB", imdb)):
+        model = runs[0]["settings"]
+        folds = sorted({r["fold"] + 1 for r in runs})
+        seeds = len({r["seed"] for r in runs})
+        which = f"folds {folds[0]} to {folds[-1]} of 10" if name == "MR" else "test reviews"
+        which += f", {seeds} seeds" if seeds > 1 else ""
+        millions = statistics.mean(r["parameters"] for r in runs) / 1e6
+        described = f"{'bidirectional ' if model['bidirectional'] else ''}{model['encoder'].upper()} {model['units']}"
+        rows.append(
+            [
+                f"{name}, {which}",
+                f"{described}, {model['pooling']} pooling, {millions:.1f} M parameters",
+                spread([r["metrics"]["accuracy"] for r in runs]),
+                spread([r["metrics"]["ece"] for r in runs]),
+                spread([r["baselines"]["nbsvm_bigrams"]["accuracy"] for r in runs]),
+                spread([r["baselines"]["bag_of_words"]["accuracy"] for r in runs]),
+                f"{sum(r['train_seconds'] for r in runs) / 60:.0f} min",
+            ]
+        )
+    return table(["data", "model", "accuracy", "ECE", "NB-SVM bigrams", "bag of words", "training"], rows)
+
+
+def changes():
+    """What each change of a setting does to the accuracy on validation rows, over the folds that it was tried on."""
+    runs, rows = result("sentiment_changes")["results"], []
+    for task in ("mr", "imdb"):
+        of_task = [r for r in runs if r["task"] == task]
+        unchanged = {(r["fold"], r["seed"]): r["validation_accuracies"][-1] for r in of_task if not r["change"]}
+        for change in sorted({r["change"] for r in of_task}):
+            tried = {(r["fold"], r["seed"]): r for r in of_task if r["change"] == change}
+            accuracies = {key: r["validation_accuracies"][-1] for key, r in tried.items()}
+            gains = [accuracy - unchanged[key] for key, accuracy in accuracies.items() if key in unchanged]
+            rows.append(
+                [
+                    task.upper(),
+                    f"`{change}`" if change else "as they are",
+                    str(len(tried)),
+                    number(statistics.mean(accuracies.values())),
+                    f"{100 * statistics.mean(gains):+.1f}" if change and gains else "",
+                    f"{statistics.mean(r['train_seconds'] for r in tried.values()):.0f} s",
+                ]
+            )
+    return table(["data", "settings", "runs", "validation accuracy", "points more", "training"], rows)
+
+
+def text_pipeline():
+    content = result("text_pipeline")
+    rows = []
+    for role, name in (("ours", "length buckets"), ("stock", "`keras.layers`, padded to 400")):
+        runs = content["runs"][role]
+        rows.append(
+            [
+                name,
+                f"{statistics.median(r['wall_seconds'] for r in runs):.0f} s",
+                f"{statistics.median(r['cpu_seconds'] for r in runs):.0f} s",
+                f"{max(r['peak_gigabytes'] for r in runs):.2f} GB",
+                f"{runs[0]['mean_length']:.0f}",
+                str(runs[0]["shapes_of_batches"]),
+                str(runs[0]["traced_graphs"]),
+                f"{min(r['warm_up_seconds'] for r in runs):.0f} s",
+            ]
+        )
+    head = [
+        "an epoch of IMDB",
+        "wall",
+        "CPU",
+        "peak memory",
+        "mean length",
+        "shapes of batches",
+        "traced graphs",
+        "first batches",
     ]
-    return table(["data", "model", "accuracy", "bag of words", "training"], rows)
+    ratio = f"| ratio | {content['ratio_of_wall_seconds']:.2f} | | | | | | |"
+    return f"{table(head, rows)}\n{ratio}"
+
+
+def vectorize():
+    content = result("text_pipeline")
+    runs = content["runs"]["vectorize"]
+    row = [
+        f"{content['rows']:,} reviews",
+        f"{statistics.median(run['wall_seconds'] for run in runs):.1f} s",
+        f"{statistics.median(run['cpu_seconds'] for run in runs):.1f} s",
+        f"{max(run['peak_gigabytes'] for run in runs):.2f} GB",
+        f"{max(run['of_which_imports'] for run in runs):.2f} GB",
+    ]
+    return table(["reading and vectorising", "wall", "CPU", "peak memory", "of which imports"], [row])
 
 
 def number(value):
     return "" if value is None else f"{value:.3f}"
+
+
+def spread(values):
+    """The mean, and the deviation where there are several."""
+    return number(statistics.mean(values)) + (f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else "")
 
 
 def table(head, rows):
@@ -51,19 +139,21 @@ def table(head, rows):
 
 
 def filled(text):
-    """The README with each table behind its marker made anew."""
-    for make in (demo, sentiment):
+    """A page with each table behind its marker made anew."""
+    for make in (demo, sentiment, changes, text_pipeline, vectorize):
         marker = f"<!-- table: {make.__name__} -->"
-        text = re.sub(rf"{marker}\n+(\|[^\n]*\n)*\n*", lambda _, m=marker, f=make: f"{m}\n\n{f()}\n\n", text)
+        if marker in text:
+            text = re.sub(rf"{marker}\n+(\|[^\n]*\n)*\n*", lambda _, m=marker, f=make: f"{m}\n\n{f()}\n\n", text)
     return text
 
 
 def main():
-    readme = ROOT / "README.md"
-    text = filled(readme.read_text(encoding="utf-8"))
-    if "--check" in sys.argv:
-        sys.exit(None if text == readme.read_text(encoding="utf-8") else "README.md: run python benchmarks/tables.py")
-    readme.write_text(text, encoding="utf-8")
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        if "--check" not in sys.argv:
+            page.write_text(filled(text), encoding="utf-8")
+        elif filled(text) != text:
+            sys.exit(f"{page.relative_to(ROOT)}: run python benchmarks/tables.py")
 
 
 if __name__ == "__main__":

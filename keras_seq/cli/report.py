@@ -31,7 +31,7 @@ def calibration_error(truth, probabilities):
 def best_threshold(truth, probability):
     """The threshold on the probability `(N,)` of label 1 that gives the highest macro F1; `truth` is 0 or 1.
 
-    It lies half way between two probabilities; of equally good ones it is that nearest to 0.5.
+    It is 0.5, or lies half way between two probabilities; of equally good ones it is that nearest to 0.5.
     """
     levels = np.unique(np.concatenate([[0.0, 1.0], probability]))
     middles = np.append((levels[:-1] + levels[1:]) / 2, 0.5)
@@ -42,7 +42,7 @@ def best_threshold(truth, probability):
     f1_of_one = 2 * (ones - ones_below) / np.maximum(ones + rows - below, 1)
     f1_of_zero = 2 * (below - ones_below) / np.maximum(rows - ones + below, 1)
     quality = f1_of_one + f1_of_zero
-    best = middles[quality == quality.max()]
+    best = middles[quality >= quality.max() - 1e-9]  # ties, however they were rounded
     return float(best[np.abs(best - 0.5).argmin()])
 
 
@@ -72,9 +72,11 @@ def print_report(report, truth, predicted, labels):
     console.print(f"Expected calibration error: {report['model']['ece']:.3f}")
     if "threshold" in report["model"]:
         console.print(
-            f"Judged {labels[1]} from a probability of {report['model']['threshold']:.3f} on (chosen on validation "
-            f"rows): accuracy {report['model']['accuracy_at_threshold']:.3f}, "
-            f"macro F1 {report['model']['macro_f1_at_threshold']:.3f}"
+            Text(
+                f"Judged {labels[1]} from a probability of {report['model']['threshold']:.3f} on (chosen on validation "
+                f"rows): accuracy {report['model']['accuracy_at_threshold']:.3f}, "
+                f"macro F1 {report['model']['macro_f1_at_threshold']:.3f}"
+            )
         )
     confusion = Table("is \\ judged", *(Column(Text(str(label))) for label in labels), title="Confusion matrix")
     for label, row in zip(labels, confusion_matrix(truth, predicted, labels=range(len(labels))), strict=True):

@@ -56,6 +56,8 @@ class SubwordEmbedding(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if isinstance(vocabulary, str) or not all(isinstance(word, str) for word in vocabulary):
+            raise ValueError(f"Argument `vocabulary` must be a list of words, got {vocabulary!r:.100}.")
         self.vocabulary = list(vocabulary)
         self.buckets = positive_integer("buckets", buckets)
         self.output_dim = positive_integer("output_dim", output_dim)
@@ -84,7 +86,7 @@ class SubwordEmbedding(keras.layers.Layer):
         self.built = True
 
     def call(self, ids):
-        runs = ops.take(ops.convert_to_tensor(self._runs), ids, axis=0)  # (B, T, max_runs)
+        runs = ops.take(ops.convert_to_tensor(self._runs), ops.cast(ids, "int32"), axis=0)  # (B, T, max_runs)
         weights = ops.cast(runs != 0, self.compute_dtype)
         weights = weights * ops.rsqrt(ops.maximum(ops.sum(weights, axis=-1, keepdims=True), 1))
         vectors = ops.cast(ops.take(self.embeddings, runs, axis=0), self.compute_dtype)

@@ -1,5 +1,7 @@
 """`sentiment_model`: from a text to one of a few labels, or several of them."""
 
+import numbers
+
 import keras
 
 from keras_seq.layers import AttentionPooling, SequencePooling, WordDropout
@@ -127,14 +129,16 @@ def _checked_labels(labels):
 
 def _check_shares(**shares):
     for name, share in shares.items():
-        if share is not None and (isinstance(share, bool) or not 0 <= share < 1):
+        if share is None and name in ("embedding_dropout", "averaging"):
+            continue
+        if isinstance(share, bool) or not isinstance(share, numbers.Real) or not 0 <= share < 1:
             raise ValueError(f"Argument `{name}` must be at least 0 and below 1, got {share!r}.")
 
 
 def _checked_poolings(pooling):
     poolings = list(pooling) if isinstance(pooling, (list, tuple)) else [pooling]
     allowed = _POOLINGS[1:] if isinstance(pooling, (list, tuple)) else _POOLINGS
-    if not poolings or len(set(poolings)) < len(poolings) or any(one not in allowed for one in poolings):
+    if not poolings or any(one not in allowed or poolings.count(one) > 1 for one in poolings):
         raise ValueError(
             f"Argument `pooling` must be one of {', '.join(_POOLINGS)}, or a list of {', '.join(_POOLINGS[1:])}, "
             f"got {pooling!r}."
@@ -152,7 +156,7 @@ def _pooled(x, poolings):
 
 
 def _optimizer(learning_rate, weight_decay, **kwargs):
-    if weight_decay < 0:
+    if not isinstance(weight_decay, numbers.Real) or not 0 <= weight_decay < float("inf"):
         raise ValueError(f"Argument `weight_decay` must be at least 0, got {weight_decay!r}.")
     if not weight_decay:
         return keras.optimizers.Adam(learning_rate, **kwargs)  # a decay of zero would cost a pass over all weights

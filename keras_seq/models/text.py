@@ -165,15 +165,15 @@ class TextClassifier(keras.Model):
         """A dataset whose texts become ids, and labels indices in `self.labels`, where they are not that yet."""
         import tensorflow as tf
 
+        of_labels = dataset.element_spec[1:2] if isinstance(dataset.element_spec, tuple) else ()
+        if self.multi_label and any(s.shape.rank not in (2, None) or s.dtype == tf.string for s in of_labels):
+            raise InputError("A model with `multi_label` needs zeros and ones (B, C): see ks.data.text_dataset.")
+
         def encode(x, y=None, *rest):
             ids = self.vectorizer(x) if x.dtype == tf.string else x
             if y is None:
                 return ids
             if self.multi_label:
-                if y.shape.rank not in (2, None) or y.dtype == tf.string:
-                    raise InputError(
-                        "A model with `multi_label` needs zeros and ones (B, C): see ks.data.text_dataset."
-                    )
                 return ids, tf.ensure_shape(y, (None, len(self.labels))), *rest
             # Indices are int32 (`text_dataset` makes them so), or any integers beside labels that are strings.
             indices = y.dtype == tf.int32 or (isinstance(self.labels[0], str) and y.dtype != tf.string)

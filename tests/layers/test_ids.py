@@ -7,18 +7,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tests.cases import CASES, ON_JAX, WORDS, B, T, arrays, close, dtype_of, op_by_op, randomize
+from tests.cases import CASES, WORDS, B, T, arrays, close, dtype_of, op_by_op, randomize
 
 ROWS = [c for c in CASES if c.reads == "ids"]
 every_row = pytest.mark.parametrize("case", ROWS, ids=str)
 row_with_weights = pytest.mark.parametrize("case", [c for c in ROWS if c.name != "WordDropout"], ids=str)
-
-UNSIGNED = pytest.mark.xfail(
-    not ON_JAX, reason="SubwordEmbedding hands unsigned ids to tf.gather, which takes none", strict=True
-)
-row_of_unsigned = pytest.mark.parametrize(
-    "case", [pytest.param(c, id=str(c), marks=UNSIGNED if c.name == "SubwordEmbedding" else ()) for c in ROWS]
-)
 
 
 @pytest.fixture
@@ -96,13 +89,13 @@ def test_ids_of_other_kinds(case, kind, ids):
     check_kind(case, kind, ids)
 
 
-@row_of_unsigned
+@every_row
 @pytest.mark.parametrize("kind", ["uint16", "uint32"])
 def test_ids_of_unsigned_kinds(case, kind, ids):
     check_kind(case, kind, ids)
 
 
-@row_of_unsigned
+@every_row
 def test_symbolic_dtypes_are_the_real_ones(case):
     symbolic, real = keras.Input((None,), dtype="uint16"), ops.ones((B, T), "uint16")
     layer = case.layer()

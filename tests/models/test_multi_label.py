@@ -183,7 +183,6 @@ def test_datasets_of_another_number_of_labels(make, tagged, vectorizer):
             make().fit(dataset, verbose=0)
 
 
-@pytest.mark.xfail(reason="raised in dataset.map: AutoGraph makes a StagingError of it", strict=True)
 def test_datasets_of_plain_labels(make, tagged, vectorizer):
     """Integers, strings, indices, and strings in two axes: also to validate on."""
     model, of = make(), ks.data.text_dataset
