@@ -74,8 +74,8 @@ def many_hot(values, labels, name="y"):
                 f"Argument `{name}` holds numbers where labels are {list(labels)}: give those, or for each text zeros "
                 f"and ones for all {len(labels)}."
             )
-    flags = pd.DataFrame(values if hasattr(values, "columns") else list(map(list, values)))
-    others = flags.to_numpy(object)[~flags.isin((0, 1)).to_numpy()].tolist()
+    flags = pd.DataFrame(values.numpy() if hasattr(values, "numpy") else values)
+    others = flags.to_numpy(object)[~flags.isin((0, 1)).to_numpy(bool)].tolist()
     if flags.shape[1] != len(labels) or len(others):
         raise InputError(
             f"Argument `{name}` must be zeros and ones of shape (N, {len(labels)}), a column for each label, got shape "
