@@ -38,3 +38,15 @@ def test_its_commands_and_files_are_there():
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
     paths = re.findall(r"`((?:keras_seq|saved_models|benchmarks|tests|notebooks)/[\w./]+)`", text)
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_lines_on_small_data_run(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = [block for block in blocks if "load_vectors" in block]
+    (tmp_path / "glove.6B.100d.txt").write_text("a 0.1 0.2 0.3\nfilm 0.3 -0.2 0.1\n", encoding="utf-8")
+    before = (
+        "import keras_seq as ks\n"
+        "texts, labels = ['a quiet film', 'a loud film', 'a film'], ['positive', 'negative', 'positive']\n"
+        "vectorizer = ks.data.text_vectorizer(texts)\n"
+    )
+    assert "coverage 0.5" in run_code(f"{before}{code}\nprint('coverage', vectors.coverage)", tmp_path)
