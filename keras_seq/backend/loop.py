@@ -58,16 +58,26 @@ def loop(
         xs = tree.map_structure(lambda x: ops.flip(x, axis=0), xs)
     if perturbation is not None:
         xs = (*xs, tree.map_structure(lambda p: ops.swapaxes(ops.convert_to_tensor(p), 0, 1), perturbation))
-    # The previous output is carried only where something asks for it: autodiff would store it at each step.
-    carries_output = mask is not None or not return_sequences
+
+    def advance(states, x):
+        return step(x[0], states) if perturbation is None else step(x[0], states, x[-1])
+
+    in_python = unroll or native.runs_eagerly() or tree.flatten(xs)[0].shape[0] == 0
+    # The previous output is carried only where something asks for it: autodiff would store it at each step. Most cells
+    # show one of their states, which is carried and held anyway.
+    holds_output = mask is not None or not return_sequences
+    zero, shown = _first_output(advance, states, xs) if holds_output and not in_python else (None, None)
+    carries_output = holds_output and shown is None
 
     def body(carry, x):
-        states = carry[0]
-        output, new_states = step(x[0], states) if perturbation is None else step(x[0], states, x[-1])
-        new_states = _in_form_of(states, new_states)
-        emitted = output
+        output, new_states = advance(carry[0], x)
+        new_states = _in_form_of(carry[0], new_states)
         if mask is not None:
-            new_states = where_rows(x[1], new_states, states)
+            new_states = where_rows(x[1], new_states, carry[0])
+        emitted = output
+        if shown is not None:
+            emitted = tree.flatten(new_states)[shown]
+        elif mask is not None:
             zeros = tree.map_structure(ops.zeros_like, output)
             held = where_rows(x[1], output, carry[1] if len(carry) == 2 else zeros)
             emitted = where_rows(x[1], output, zeros) if zero_output_for_mask else held
@@ -75,13 +85,15 @@ def loop(
         kept = ([emitted] if return_sequences else []) + ([new_states] if return_trace else [])
         return (new_states, output) if carries_output else (new_states,), kept
 
-    if unroll or native.runs_eagerly() or tree.flatten(xs)[0].shape[0] == 0:
+    if in_python:
         carry, kept = _python_scan(body, (states,), xs)
     else:
-        carry = (states, _zero_output(body, states, xs)) if carries_output else (states,)
-        carry, kept = native.scan(body, carry, xs)
+        carry, kept = native.scan(body, (states, zero) if carries_output else (states,), xs)
     kept = tree.map_structure(lambda y: ops.swapaxes(y, 0, 1), kept)
-    output = kept[0] if return_sequences else carry[1]
+    output = kept[0] if return_sequences else (carry[1] if carries_output else tree.flatten(carry[0])[shown])
+    if shown is not None:
+        written = _written(xs, mask is not None, return_sequences, zero_output_for_mask)
+        output = _zero_unless(written, ops.cast(output, zero.dtype))
     return (output, carry[0], kept[-1]) if return_trace else (output, carry[0])
 
 
@@ -90,9 +102,23 @@ def _zero_where_masked(inputs, mask):
     inputs = ops.convert_to_tensor(inputs)
     if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(inputs.dtype)):
         return inputs
-    keep = ops.cast(mask, "bool")
-    keep = ops.reshape(keep, (*ops.shape(keep), *[1] * (len(inputs.shape) - 2)))
-    return ops.where(keep, inputs, ops.zeros_like(inputs))
+    return _zero_unless(ops.cast(mask, "bool"), inputs)
+
+
+def _zero_unless(keep, x):
+    """`x` where `keep`, which has the first axes of `x`, else zero."""
+    keep = ops.reshape(keep, (*ops.shape(keep), *[1] * (len(x.shape) - len(keep.shape))))
+    return ops.where(keep, x, ops.zeros_like(x))
+
+
+def _written(xs, masked, return_sequences, zero_output_for_mask):
+    """Where a state is the output, (B, T) or (B,): before its first kept step a row has a state, and no output."""
+    if not masked:
+        return ops.reshape(ops.shape(tree.flatten(xs)[0])[0] > 0, (1,))
+    keep = ops.swapaxes(xs[1], 0, 1)
+    if not return_sequences:
+        return ops.any(keep, axis=1)
+    return keep if zero_output_for_mask else ops.cumsum(ops.cast(keep, "int32"), axis=1) > 0
 
 
 def _in_form_of(states, new_states):
@@ -120,12 +146,23 @@ def where_rows(keep, new, old):
     return tree.map_structure(select, new, old)
 
 
-def _zero_output(body, states, xs):
-    """Zeros in the form of the step's output: what a sequence starts from."""
+def _first_output(advance, states, xs):
+    """What a sequence starts from: zeros in the form of the step's output. And which of the flat states that is.
+
+    None if it is no state: if the step does not return the very tensor as its output and as a state.
+    """
+    shown = None
+
+    def traced(states, x):
+        nonlocal shown
+        output, new_states = advance(states, x)
+        shown = next((i for i, state in enumerate(tree.flatten(new_states)) if state is output), None)
+        return output
+
     first = tree.map_structure(lambda x: ops.zeros((ops.shape(x)[1], *x.shape[2:]), x.dtype), xs)
-    (_, output), _ = native.spec_of(body, (states,), first)
+    output = native.spec_of(traced, states, first)
     batch = ops.shape(tree.flatten(xs)[0])[1]
-    return tree.map_structure(lambda y: ops.zeros((batch, *y.shape[1:]), y.dtype), output)
+    return tree.map_structure(lambda y: ops.zeros((batch, *y.shape[1:]), y.dtype), output), shown
 
 
 def _python_scan(body, carry, xs):

@@ -82,7 +82,7 @@ def in_function(function, known):
     return compiled
 
 
-def run(how, inputs, states, mask, **flags):
+def run(how, inputs, states, mask, step=step, **flags):
     """The loop run eagerly, in a compiled function, or unrolled in either."""
 
     def function(inputs, states, mask):
@@ -99,8 +99,7 @@ def run(how, inputs, states, mask, **flags):
 EVERY_WAY = pytest.mark.parametrize("how", ["eager", "unrolled", "function", "function unrolled"])
 
 
-@EVERY_WAY
-@pytest.mark.parametrize(
+EVERY_FORM = pytest.mark.parametrize(
     ("masked", "flags"),
     [
         (False, {}),
@@ -112,6 +111,10 @@ EVERY_WAY = pytest.mark.parametrize("how", ["eager", "unrolled", "function", "fu
     ],
     ids=lambda v: "+".join(v) or "forwards" if isinstance(v, dict) else ("masked" if v else "whole"),
 )
+
+
+@EVERY_WAY
+@EVERY_FORM
 def test_against_rows_of_numpy(rng, how, masked, flags):
     inputs, states, mask = arguments(rng)
     mask = mask if masked else None
@@ -124,6 +127,44 @@ def test_against_rows_of_numpy(rng, how, masked, flags):
     close(ends, expected_ends, atol=1e-13, rtol=1e-13)
     assert keras.backend.standardize_dtype(ends[1][0].dtype) == "int32"
     assert keras.backend.standardize_dtype(outputs["deep"][1].dtype) == "int64"
+
+
+def showing(place):
+    """A step whose output is the very tensor of one of its states."""
+
+    def step_showing(inputs, states):
+        _, states = step(inputs, states)
+        return tree.flatten(states)[place], states
+
+    return step_showing
+
+
+@EVERY_WAY
+@EVERY_FORM
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_output_that_is_a_state(rng, how, masked, flags, place):
+    """Zero before the first kept step, as any output is, where the state is what it started from."""
+    inputs, states, mask = arguments(rng)
+    mask = mask if masked else None
+    output, ends = run(how, inputs, states, mask, step=showing(place), **flags)
+    options = [flags.get(name, False) for name in ("go_backwards", "zero_output_for_mask")]
+    by_time, last, expected_ends = reference(inputs["a"], inputs["b"], states[0], states[1][0], mask, *options)
+    _, matrix, tens = by_time if flags.get("return_sequences", True) else last
+    close(output, [matrix, tens / 10][place], atol=1e-13, rtol=1e-13)
+    close(ends, expected_ends, atol=1e-13, rtol=1e-13)
+    assert keras.backend.standardize_dtype(output.dtype) == ["float64", "int64"][place]
+
+
+@pytest.mark.parametrize("how", ["eager", "function"])
+@pytest.mark.parametrize("return_sequences", [True, False])
+@pytest.mark.parametrize("masked", [True, False])
+def test_no_output_before_the_first_step(rng, how, return_sequences, masked):
+    """Of no steps the output is zero, and not the state that it would be after one."""
+    inputs, states, mask = arguments(rng, length=0)
+    flags = {"step": showing(0), "return_sequences": return_sequences}
+    output, ends = run(how, inputs, states, mask if masked else None, **flags)
+    close(output, np.zeros((B, 0, H, W) if return_sequences else (B, H, W)), atol=0, rtol=0)
+    close(ends, states, atol=0, rtol=0)
 
 
 @EVERY_WAY
