@@ -33,28 +33,38 @@ def demo():
 
 
 def sentiment():
+    """Means over the folds for each seed; then their mean, and their deviation between seeds."""
     rows = []
-    mr, imdb = (result(f"sentiment_{task}")["results"] for task in ("mr", "imdb"))
-    for name, runs in (("MR", mr), ("IMDB", imdb)):
+    for task, what in (("mr", "ten folds"), ("imdb", "test reviews")):
+        runs = result(f"sentiment_{task}")["results"]
+        by_seed = [[r for r in runs if r["seed"] == seed] for seed in sorted({r["seed"] for r in runs})]
+        if task == "mr":
+            by_seed = [one for one in by_seed if len(one) == 10]
+        means = [
+            [
+                statistics.mean(r["metrics"]["accuracy"] for r in one),
+                statistics.mean(r["metrics"]["ece"] for r in one),
+                statistics.mean(r["baselines"]["nbsvm_bigrams"]["accuracy"] for r in one),
+                statistics.mean(r["baselines"]["bag_of_words"]["accuracy"] for r in one),
+            ]
+            for one in by_seed
+        ]
         model = runs[0]["settings"]
-        folds = sorted({r["fold"] + 1 for r in runs})
-        seeds = len({r["seed"] for r in runs})
-        which = f"folds {folds[0]} to {folds[-1]} of 10" if name == "MR" else "test reviews"
-        which += f", {seeds} seeds" if seeds > 1 else ""
         millions = statistics.mean(r["parameters"] for r in runs) / 1e6
+        pooling = " and ".join(model["pooling"]) if isinstance(model["pooling"], list) else model["pooling"]
         described = f"{'bidirectional ' if model['bidirectional'] else ''}{model['encoder'].upper()} {model['units']}"
+        folds = [statistics.stdev(r["metrics"]["accuracy"] for r in one) for one in by_seed if len(one) > 1]
         rows.append(
             [
-                f"{name}, {which}",
-                f"{described}, {model['pooling']} pooling, {millions:.1f} M parameters",
-                spread([r["metrics"]["accuracy"] for r in runs]),
-                spread([r["metrics"]["ece"] for r in runs]),
-                spread([r["baselines"]["nbsvm_bigrams"]["accuracy"] for r in runs]),
-                spread([r["baselines"]["bag_of_words"]["accuracy"] for r in runs]),
-                f"{sum(r['train_seconds'] for r in runs) / 60:.0f} min",
+                f"{task.upper()}, {what}, {len(by_seed)} seed{'s' * (len(by_seed) > 1)}",
+                f"{described}, {pooling} pooling, {millions:.1f} M parameters",
+                *(spread(values) for values in zip(*means, strict=True)),
+                f"{statistics.mean(folds):.3f}" if folds else "",
+                f"{statistics.mean(sum(r['train_seconds'] for r in one) for one in by_seed) / 60:.0f} min",
             ]
         )
-    return table(["data", "model", "accuracy", "ECE", "NB-SVM bigrams", "bag of words", "training"], rows)
+    head = ["data", "model", "accuracy", "ECE", "NB-SVM bigrams", "bag of words", "deviation of folds", "training"]
+    return table(head, rows)
 
 
 def changes():
@@ -129,8 +139,8 @@ def number(value):
 
 
 def spread(values):
-    """The mean, and the deviation where there are several."""
-    return number(statistics.mean(values)) + (f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else "")
+    """The mean, and the deviation where there are several that differ."""
+    return number(statistics.mean(values)) + (f" ± {statistics.stdev(values):.3f}" if len(set(values)) > 1 else "")
 
 
 def table(head, rows):
