@@ -19,7 +19,7 @@ def merge(name, entry, keys, protocol):
         return [one[key] for key in keys]
 
     entries = [one for one in read(name) if identity(one) != identity(entry)]
-    write(name, {"protocol": protocol, "results": sorted([*entries, entry], key=identity)})
+    write(name, {"protocol": protocol, "results": sorted([*entries, entry], key=lambda one: json.dumps(identity(one)))})
 
 
 def write(name, content):

@@ -27,50 +27,13 @@ import numpy as np
 import results_file
 from nbsvm import NBSVM
 from reviews import imdb_frame, mr_frame
+from sentiment_settings import SETTINGS
 
 import keras_seq as ks
 from keras_seq.cli.report import bag_of_words, calibration_error, majority, scores
 
 FOLDS = 10
 LABELS = ["negative", "positive"]
-SETTINGS = {
-    "mr": {
-        "encoder": "gru",
-        "bidirectional": True,
-        "pooling": "max",
-        "units": 64,
-        "embedding_dim": 128,
-        "subword_buckets": 20_000,
-        "dropout": 0.5,
-        "word_dropout": 0.1,
-        "averaging": 0.99,
-        "learning_rate": 1e-3,
-        "max_tokens": 20_000,
-        "min_count": 1,
-        "max_length": 64,
-        "epochs": 3,
-        "batch_size": 50,
-        "decay": 0.0,
-    },
-    "imdb": {
-        "encoder": "gru",
-        "bidirectional": True,
-        "pooling": "max",
-        "units": 64,
-        "embedding_dim": 64,
-        "subword_buckets": 20_000,
-        "dropout": 0.5,
-        "word_dropout": 0.2,
-        "averaging": 0.99,
-        "learning_rate": 2e-3,
-        "max_tokens": 30_000,
-        "min_count": 2,
-        "max_length": 400,
-        "epochs": 3,
-        "batch_size": 64,
-        "decay": 0.5,
-    },
-}
 OF_WORDS = ("max_tokens", "min_count", "max_length")
 OF_TRAINING = ("epochs", "batch_size", "decay")
 KEYS = ("task", "seed", "fold")
@@ -198,14 +161,12 @@ def main():
     name = f"sentiment_{arguments.task}" if change is None else "sentiment_changes"
     for fold in range(arguments.folds if arguments.task == "mr" else 1):
         entry = {"task": arguments.task, "seed": arguments.seed, "fold": fold}
-        if change is not None:
-            entry["change"] = " ".join(f"{key}={json.dumps(value)}" for key, value in change.items())
         wanted = {**entry, "settings": {**SETTINGS[arguments.task], **(change or {})}}
         if any(all(done.get(key) == value for key, value in wanted.items()) for done in results_file.read(name)):
             continue
         of_fold = (arguments.task, fold, arguments.seed)
         result = {**entry, **(run(*of_fold) if change is None else try_change(*of_fold, change))}
-        results_file.merge(name, result, list(entry), __doc__)
+        results_file.merge(name, result, KEYS if change is None else (*KEYS, "settings"), __doc__)
         print(json.dumps({**entry, **{k: result[k] for k in ("metrics", "validation_accuracies") if k in result}}))
 
 

@@ -10,6 +10,8 @@ import statistics
 import sys
 from pathlib import Path
 
+from sentiment_settings import SETTINGS
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
 
@@ -68,26 +70,36 @@ def sentiment():
 
 
 def changes():
-    """What each change of a setting does to the accuracy on validation rows, over the folds that it was tried on."""
+    """What each change of the settings does to the accuracy on validation rows, over the folds that it was tried on."""
     runs, rows = result("sentiment_changes")["results"], []
-    for task in ("mr", "imdb"):
-        of_task = [r for r in runs if r["task"] == task]
-        unchanged = {(r["fold"], r["seed"]): r["validation_accuracies"][-1] for r in of_task if not r["change"]}
-        for change in sorted({r["change"] for r in of_task}):
-            tried = {(r["fold"], r["seed"]): r for r in of_task if r["change"] == change}
-            accuracies = {key: r["validation_accuracies"][-1] for key, r in tried.items()}
-            gains = [accuracy - unchanged[key] for key, accuracy in accuracies.items() if key in unchanged]
+    for task, settings in SETTINGS.items():
+        by_change = {}
+        for run in (r for r in runs if r["task"] == task):
+            by_change.setdefault(_difference(run["settings"], settings), {})[run["fold"], run["seed"]] = run
+        unchanged = by_change.get("", {})
+        for change, tried in sorted(by_change.items()):
+            gains = [_last(run) - _last(unchanged[key]) for key, run in tried.items() if key in unchanged]
             rows.append(
                 [
                     task.upper(),
                     f"`{change}`" if change else "as they are",
                     str(len(tried)),
-                    number(statistics.mean(accuracies.values())),
+                    number(statistics.mean(_last(run) for run in tried.values())),
                     f"{100 * statistics.mean(gains):+.1f}" if change and gains else "",
-                    f"{statistics.mean(r['train_seconds'] for r in tried.values()):.0f} s",
+                    f"{statistics.mean(run['train_seconds'] for run in tried.values()):.0f} s",
                 ]
             )
     return table(["data", "settings", "runs", "validation accuracy", "points more", "training"], rows)
+
+
+def _difference(settings, usual):
+    """What was set otherwise, as it is written after `--change`; what is not there is None."""
+    names = [name for name in {**usual, **settings} if settings.get(name) != usual.get(name)]
+    return " ".join(f"{name}={json.dumps(settings.get(name), separators=(',', ':'))}" for name in names)
+
+
+def _last(run):
+    return run["validation_accuracies"][-1]
 
 
 def text_pipeline():
