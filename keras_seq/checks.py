@@ -21,6 +21,11 @@ def positive_number(name, value):
 def check_mask(layer, mask, sequences, name="mask"):
     """Raise unless `mask` is None or has the shape (B, T) of `sequences` (B, T, ...)."""
     wanted = tuple(sequences.shape[:2])
+    if mask is not None and not hasattr(mask, "shape"):
+        raise ValueError(
+            f"Argument `{name}` of layer {layer.name!r} must be an array or tensor of booleans (B, T), got "
+            f"{type(mask).__name__}: wrap lists in np.array."
+        )
     if mask is not None and not fits(mask.shape, wanted):
         raise ValueError(
             f"Argument `{name}` of layer {layer.name!r} must have shape (B, T) = {wanted}, got {tuple(mask.shape)}."

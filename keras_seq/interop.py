@@ -39,7 +39,8 @@ def from_torch(module, return_sequences=True, return_state=False, name=None, dty
         For a module of one layer a `SimpleRNN`, `LSTM`, `GRU`, or a `Bidirectional` of two. For one of several layers a
         built `keras.Model` of such layers, with `keras.layers.Dropout` between them if the module has dropout. Both are
         called as layers are, inside of a Functional model too, on `(B, T, D)` with a mask or none (masked steps are as
-        if cut out, as in a packed sequence). A mask passes through the model, though Keras warns that it does not.
+        if cut out, and their outputs zero, as in a packed sequence). A mask passes through the model, though Keras
+        warns that it does not.
 
         The output is `(B, T, H)` or `(B, H)`, with both directions `2H` wide, `P` for `H` with a projection. With
         `return_state` it is followed by the states of each layer and direction, one by one, in PyTorch's order: layer
@@ -86,6 +87,7 @@ def _layer(module, index, weights, return_sequences, return_state, name, dtype):
         use_bias=bool(module.bias),
         return_sequences=return_sequences,
         return_state=return_state,
+        zero_output_for_mask=True,
         name=None if both else name,
         dtype=dtype,
     )

@@ -10,8 +10,8 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
         loss = -(1 - s) log p[y] - s / C * sum over c of log p[c]
 
-    `keras.losses.CategoricalCrossentropy(label_smoothing=s)` is the same for one-hot targets; the sparse loss of Keras
-    has no such argument.
+    `keras.losses.CategoricalCrossentropy(label_smoothing=s)` is the same for one-hot targets and probabilities
+    that sum to 1; the sparse loss of Keras has no such argument.
 
     Args:
         smoothing: share `s` of the target that is spread over all classes, at least 0 and below 1.

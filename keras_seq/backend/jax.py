@@ -24,6 +24,11 @@ def spec_of(function, *args):
         return jax.eval_shape(function, *args)
 
 
+def spec_of_step(x):
+    """The spec of one step of `x`, whose first axis is time."""
+    return jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
+
+
 def scan(body, carry, xs):
     """`jax.lax.scan`: `carry, y = body(carry, x)` for each `x` along the first axis of `xs`."""
     with _own_scope():

@@ -43,7 +43,7 @@ def loop(
         perturbation: None, or a nest like the states, of tensors `(B, T, ...)` in the order of reading. Then `step`
             is given the entry of its step as a third argument, and adds it to its new states. The gradient of a loss
             with respect to the entry at t, read at zero, is that with respect to the state after step t, as far as
-            the step lets the loss see the state that it returns.
+            the step lets the loss see the state that it returns. At a masked step it has no effect, and is zero.
 
     Returns:
         `(output, states)`: outputs `(B, T, ...)`, or `(B, ...)` of the last step; and the states after it. With
@@ -59,18 +59,18 @@ def loop(
     if perturbation is not None:
         xs = (*xs, tree.map_structure(lambda p: ops.swapaxes(ops.convert_to_tensor(p), 0, 1), perturbation))
 
-    def advance(states, x):
+    def step_of(states, x):
         return step(x[0], states) if perturbation is None else step(x[0], states, x[-1])
 
     in_python = unroll or native.runs_eagerly() or tree.flatten(xs)[0].shape[0] == 0
     # The previous output is carried only where something asks for it: autodiff would store it at each step. Most cells
     # show one of their states, which is carried and held anyway.
     holds_output = mask is not None or not return_sequences
-    zero, shown = _first_output(advance, states, xs) if holds_output and not in_python else (None, None)
+    spec, shown = _output_of(step_of, states, xs) if holds_output and not in_python else (None, None)
     carries_output = holds_output and shown is None
 
     def body(carry, x):
-        output, new_states = advance(carry[0], x)
+        output, new_states = step_of(carry[0], x)
         new_states = _in_form_of(carry[0], new_states)
         if mask is not None:
             new_states = where_rows(x[1], new_states, carry[0])
@@ -88,12 +88,12 @@ def loop(
     if in_python:
         carry, kept = _python_scan(body, (states,), xs)
     else:
-        carry, kept = native.scan(body, (states, zero) if carries_output else (states,), xs)
+        carry, kept = native.scan(body, (states, _zeros(spec, xs)) if carries_output else (states,), xs)
     kept = tree.map_structure(lambda y: ops.swapaxes(y, 0, 1), kept)
     output = kept[0] if return_sequences else (carry[1] if carries_output else tree.flatten(carry[0])[shown])
     if shown is not None:
         written = _written(xs, mask is not None, return_sequences, zero_output_for_mask)
-        output = _zero_unless(written, ops.cast(output, zero.dtype))
+        output = output if written is None else where_rows(written, output, ops.zeros_like(output))
     return (output, carry[0], kept[-1]) if return_trace else (output, carry[0])
 
 
@@ -102,23 +102,26 @@ def _zero_where_masked(inputs, mask):
     inputs = ops.convert_to_tensor(inputs)
     if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(inputs.dtype)):
         return inputs
-    return _zero_unless(ops.cast(mask, "bool"), inputs)
-
-
-def _zero_unless(keep, x):
-    """`x` where `keep`, which has the first axes of `x`, else zero."""
-    keep = ops.reshape(keep, (*ops.shape(keep), *[1] * (len(x.shape) - len(keep.shape))))
-    return ops.where(keep, x, ops.zeros_like(x))
+    return where_rows(ops.cast(mask, "bool"), inputs, ops.zeros_like(inputs))
 
 
 def _written(xs, masked, return_sequences, zero_output_for_mask):
-    """Where a state is the output, (B, T) or (B,): before its first kept step a row has a state, and no output."""
+    """Where a state is the output; elsewhere, as before the first kept step, there is none, and it is zero.
+
+    Booleans `(B, T)` or `(B,)`; without a mask, for all rows, `()`, or None if there is a step for certain.
+    """
     if not masked:
-        return ops.reshape(ops.shape(tree.flatten(xs)[0])[0] > 0, (1,))
+        first = tree.flatten(xs)[0]
+        return None if first.shape[0] else ops.convert_to_tensor(ops.shape(first)[0] > 0)
     keep = ops.swapaxes(xs[1], 0, 1)
     if not return_sequences:
         return ops.any(keep, axis=1)
-    return keep if zero_output_for_mask else ops.cumsum(ops.cast(keep, "int32"), axis=1) > 0
+    return keep if zero_output_for_mask else seen(keep)
+
+
+def seen(keep):
+    """Booleans `(B, T)`: whether there was a kept step so far."""
+    return ops.cumsum(ops.cast(keep, "int32"), axis=1) > 0
 
 
 def _in_form_of(states, new_states):
@@ -138,31 +141,40 @@ def _in_form_of(states, new_states):
 
 
 def where_rows(keep, new, old):
-    """`new` where `keep` (B,), else `old`, for each pair of tensors (B, ...) of two nests."""
+    """`new` where `keep`, else `old`, for each pair of tensors of two nests; `keep` has their first axes."""
 
     def select(n, o):
-        return ops.where(ops.reshape(keep, (-1, *[1] * (len(n.shape) - 1))), n, o)
+        condition = keep
+        for _ in range(len(n.shape) - len(keep.shape)):
+            condition = ops.expand_dims(condition, -1)
+        return ops.where(condition, n, o)
 
     return tree.map_structure(select, new, old)
 
 
-def _first_output(advance, states, xs):
-    """What a sequence starts from: zeros in the form of the step's output. And which of the flat states that is.
+def shown_state(output, states, new_states):
+    """Which of the flat states the output of a step is: the very tensor, which is carried as it is. Else None."""
+    pairs = enumerate(zip(tree.flatten(states), tree.flatten(new_states), strict=False))
+    return next((i for i, (old, new) in pairs if new is output and new.dtype == old.dtype), None)
 
-    None if it is no state: if the step does not return the very tensor as its output and as a state.
-    """
+
+def _output_of(step_of, states, xs):
+    """What the step's output is, without running it: its form, and which of the states it is, if it is one."""
     shown = None
 
     def traced(states, x):
         nonlocal shown
-        output, new_states = advance(states, x)
-        shown = next((i for i, state in enumerate(tree.flatten(new_states)) if state is output), None)
+        output, new_states = step_of(states, x)
+        shown = shown_state(output, states, new_states)
         return output
 
-    first = tree.map_structure(lambda x: ops.zeros((ops.shape(x)[1], *x.shape[2:]), x.dtype), xs)
-    output = native.spec_of(traced, states, first)
+    return native.spec_of(traced, states, tree.map_structure(native.spec_of_step, xs)), shown
+
+
+def _zeros(spec, xs):
+    """Zeros in the form of an output: what a sequence starts from."""
     batch = ops.shape(tree.flatten(xs)[0])[1]
-    return tree.map_structure(lambda y: ops.zeros((batch, *y.shape[1:]), y.dtype), output), shown
+    return tree.map_structure(lambda y: ops.zeros((batch, *y.shape[1:]), y.dtype), spec)
 
 
 def _python_scan(body, carry, xs):
@@ -179,6 +191,6 @@ def _python_scan(body, carry, xs):
 
 def _python_scan_of_nothing(body, carry, xs):
     """No step at all: the first states, and zeros in the form of the outputs, which one step on zeros shows."""
-    (_, *output), y = body(carry, tree.map_structure(lambda x: ops.zeros(x.shape[1:], x.dtype), xs))
+    (_, *output), y = body(carry, tree.map_structure(lambda x: ops.zeros(ops.shape(x)[1:], x.dtype), xs))
     output = tree.map_structure(ops.zeros_like, output)
-    return (carry[0], *output), tree.map_structure(lambda y: ops.zeros((0, *y.shape), y.dtype), y)
+    return (carry[0], *output), tree.map_structure(lambda y: ops.zeros((0, *ops.shape(y)), y.dtype), y)

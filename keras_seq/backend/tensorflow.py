@@ -20,6 +20,11 @@ def spec_of(function, *args):
     return tf.function(function, autograph=False).get_concrete_function(*specs).structured_outputs
 
 
+def spec_of_step(x):
+    """The spec of one step of `x`, whose first axis is time."""
+    return tf.TensorSpec(x.shape[1:], x.dtype)
+
+
 def scan(body, carry, xs):
     """`carry, y = body(carry, x)` for each `x` along the first axis of `xs`; the `y` are stacked along a first axis.
 
@@ -28,8 +33,7 @@ def scan(body, carry, xs):
     flat_xs = tree.flatten(xs)
     length = tf.shape(flat_xs[0])[0]
     reads = [tf.TensorArray(x.dtype, length, element_shape=x.shape[1:]).unstack(x) for x in flat_xs]
-    first = tree.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), xs)
-    _, y_spec = spec_of(body, carry, first)
+    _, y_spec = spec_of(body, carry, tree.map_structure(spec_of_step, xs))
     writes = [tf.TensorArray(y.dtype, length, element_shape=y.shape) for y in tree.flatten(y_spec)]
     flat_carry = tree.flatten(carry)
 

@@ -15,7 +15,10 @@ from keras_seq.errors import InputError
 
 
 def predict_texts(directory, texts, data, text, form):
-    """Print a row with text, label and probabilities for each text, in the order given."""
+    """Print a row with text, label and probabilities for each text, in the order given.
+
+    Of a model with `multi_label`: with all labels whose probability is above 1/2.
+    """
     kind = saving.read_card(directory)["kind"]
     if kind != "sentiment":
         raise InputError(f"Folder {str(directory)!r} holds a model of kind {kind!r}, which judges no texts.")
@@ -30,7 +33,10 @@ def predict_texts(directory, texts, data, text, form):
     rows = []
     for one, probabilities in zip(texts, model.predict(texts, verbose=0), strict=True):
         by_label = {label: float(p) for label, p in zip(model.labels, probabilities, strict=True)}
-        rows.append({"text": one, "label": max(by_label, key=by_label.get), "probabilities": by_label})
+        judged = {"label": max(by_label, key=by_label.get)}
+        if model.multi_label:
+            judged = {"labels": [label for label, p in by_label.items() if p > 0.5]}
+        rows.append({"text": one, **judged, "probabilities": by_label})
     _PRINTERS[form](rows)
 
 
@@ -47,16 +53,24 @@ def _lines(stream):
 
 
 def _as_table(rows):
-    table = Table("label", "probability", "text")
+    name = "labels" if "labels" in rows[0] else "label"
+    table = Table(name, "probability", "text")
     for row in rows:
-        table.add_row(Text(str(row["label"])), f"{row['probabilities'][row['label']]:.3f}", Text(row["text"]))
+        judged = row["labels"] if name == "labels" else [row["label"]]
+        probabilities = ", ".join(f"{row['probabilities'][label]:.3f}" for label in judged)
+        table.add_row(Text(", ".join(map(str, judged))), probabilities, Text(row["text"]))
     Console().print(table)
 
 
 def _as_csv(rows):
-    writer = csv.DictWriter(sys.stdout, ["text", "label", "probabilities"], lineterminator="\n")
+    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row, "probabilities": json.dumps(row["probabilities"])} for row in rows)
+    writer.writerows({n: v if isinstance(v, str) else _in_a_cell(v) for n, v in row.items()} for row in rows)
+
+
+def _in_a_cell(value):
+    """Lists and dicts as JSON, other values as they are."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
 
 
 def _as_jsonl(rows):

@@ -163,7 +163,7 @@ def reported(settings, parts, model, probabilities):
     if len(model.labels) == 2:
         threshold = best_threshold(indices["validation"], probabilities["validation"][:, 1])
         at_threshold = scores(indices["test"], (probabilities["test"][:, 1] >= threshold).astype(int))
-        calibration["threshold"] = round(threshold, 6)
+        calibration["threshold"] = threshold
         calibration.update({f"{name}_at_threshold": value for name, value in at_threshold.items()})
     by_source = {}
     if settings.data is None:  # half easy, half hard: say how it does on each

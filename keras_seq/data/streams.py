@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq.checks import positive_integer
+from keras_seq.data.batches import prefetched
 from keras_seq.errors import InputError
 
 
@@ -90,7 +91,7 @@ def stream_dataset(stream, length, batch_size=1, targets=None, shift=None, with_
     if pad:
         signature = (*signature, tf.TensorSpec((batch_size, length), "float32"))
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(windows)).prefetch(tf.data.AUTOTUNE)
+    return prefetched(dataset.apply(tf.data.experimental.assert_cardinality(windows)))
 
 
 class _Laid:

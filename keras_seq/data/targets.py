@@ -35,7 +35,8 @@ def encoded_labels(values, labels=None, name="y"):
     kinds = {type(value) for value in values}
     if kinds not in ({int}, {str}):
         names = ", ".join(sorted(kind.__name__ for kind in kinds)) or "no labels"
-        raise InputError(f"Labels in {name!r} must be all integers or all strings, got {names}: convert them.")
+        remedy = "give the list of `labels` for several in a row" if kinds & {*SEVERAL} else "convert them"
+        raise InputError(f"Labels in {name!r} must be all integers or all strings, got {names}: {remedy}.")
     encoded = np.array(values, "int64" if kinds == {int} else object)
     return encoded if labels is None else _indices(encoded, labels)
 
@@ -75,6 +76,10 @@ def many_hot(values, labels, name="y"):
                 f"and ones for all {len(labels)}."
             )
     flags = pd.DataFrame(values.numpy() if hasattr(values, "numpy") else values)
+    if isinstance(values, pd.DataFrame) and all(isinstance(one, str) for one in values) and isinstance(labels[0], str):
+        if set(values) != set(labels):
+            raise InputError(f"Argument `{name}` must have the columns {list(labels)}, got {list(values)}.")
+        flags = flags[list(labels)]  # by name, in whatever order they stand
     others = flags.to_numpy(object)[~flags.isin((0, 1)).to_numpy(bool)].tolist()
     if flags.shape[1] != len(labels) or len(others):
         raise InputError(

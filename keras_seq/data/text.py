@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import tensorflow as tf
 
-from keras_seq.data.batches import BUCKETS, TextBatches
+from keras_seq.data.batches import TextBatches
 from keras_seq.data.frames import column
 from keras_seq.data.targets import SEVERAL, encoded_labels, many_hot, values_of
 from keras_seq.errors import InputError
@@ -64,7 +64,7 @@ def text_dataset(
     label="label",
     labels=None,
     batch_size=32,
-    buckets=BUCKETS,
+    buckets=None,
     shuffle=True,
     seed=0,
 ):
@@ -82,7 +82,8 @@ def text_dataset(
         labels: the list of labels; then the pipeline holds the index of each in it. Without it the pipeline holds
             the labels as they are, which the models of `ks.models` turn into indices by their own list.
         batch_size: rows in a batch.
-        buckets: ascending lengths; texts are padded to the first that is long enough.
+        buckets: ascending lengths; texts are padded to the first that is long enough. None for 16 words apart and, in
+            texts of over 400 words, a twentieth; on JAX, which compiles each length, up to a half.
         shuffle: whether rows and batches come in another order each epoch. Otherwise rows keep their order.
         seed: the order of epoch `e` depends on the seed and `e` alone.
 
@@ -105,7 +106,9 @@ def text_dataset(
     """
     rows = vectorized(checked_texts(column(frame, text), text), vectorizer)
     columns = () if label is None else (_targets(frame, label, labels),)
-    return TextBatches(rows, columns, batch_size, buckets, vectorizer.max_length, shuffle, seed).dataset()
+    several = list(label if labels is None else labels) if columns and columns[0].ndim == 2 else None
+    max_length = vectorizer.max_length
+    return TextBatches(rows, columns, batch_size, buckets, max_length, shuffle, seed, several).dataset()
 
 
 def _targets(frame, label, labels):

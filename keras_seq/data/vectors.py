@@ -22,10 +22,12 @@ class WordVectors:
     Args:
         matrix: float32 `(V, E)`; row 0 (padding) is zero.
         found: booleans `(V,)`: whether the file had the word.
+        words: the words of the vectoriser, for the ids from 2 on.
     """
 
     matrix: np.ndarray
     found: np.ndarray
+    words: tuple
 
     @property
     def coverage(self):
@@ -37,8 +39,9 @@ def load_vectors(path, vectorizer, seed=0):
     """The vectors of a vectoriser's words from a text file: what `sentiment_model` takes as `embeddings`.
 
     A line of the file is a word and its numbers, with one space between them (GloVe, fastText, word2vec's text form);
-    a first line with two integers, which word2vec writes, is passed over. Only the words of the vectoriser are kept,
-    so memory grows with its vocabulary, not with the file. Of a word that stands there twice the first vector counts.
+    a first line with two integers, which word2vec writes, says how many words and numbers follow. Only the words of the
+    vectoriser are kept, so memory grows with its vocabulary, not with the file. Of a word that stands there twice the
+    first vector counts.
 
     Words that the file has not, and the unknown word (id 1), get normal random vectors, of the mean and deviation that
     the ones found have in each component.
@@ -69,7 +72,10 @@ def load_vectors(path, vectorizer, seed=0):
         with _OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
             for number, line in enumerate(file, 1):
                 line = line.rstrip() if number > 1 else line.rstrip().removeprefix(codecs.BOM_UTF8)
-                if not line or (number == 1 and _is_header(line)):
+                if number == 1 and _is_header(line):
+                    size = int(line.split()[1])
+                    continue
+                if not line:
                     continue
                 size = size or line.count(b" ")
                 word = line.rsplit(b" ", size)[0]  # the words of some files hold spaces
@@ -82,7 +88,7 @@ def load_vectors(path, vectorizer, seed=0):
             f"File {str(path)!r} has none of the {len(ids)} words of the vectoriser: check that it is a text file of "
             "vectors, in the language and the case (`lowercase=`) of the texts."
         )
-    return _in_order(rows, len(ids) + 2, seed)
+    return _in_order(rows, tuple(vectorizer.vocabulary), seed)
 
 
 def _is_header(line):
@@ -97,16 +103,17 @@ def _numbers(text, size, number, path):
         vector = np.array([])
     if not size or len(vector) != size or not np.isfinite(vector).all():
         raise InputError(
-            f"Line {number} of {str(path)!r} must be a word and {size or 'some'} numbers, as the first is."
+            f"Line {number} of {str(path)!r} must be a word and {size or 'some'} numbers, as the first line says."
         )
     return vector
 
 
-def _in_order(rows, vocabulary, seed):
+def _in_order(rows, words, seed):
+    vocabulary = len(words) + 2
     known = np.stack(list(rows.values()))
     matrix = np.random.default_rng(seed).normal(known.mean(0), known.std(0), (vocabulary, known.shape[1]))
     matrix[list(rows)] = known
     matrix[0] = 0
     found = np.zeros(vocabulary, bool)
     found[list(rows)] = True
-    return WordVectors(matrix.astype("float32"), found)
+    return WordVectors(matrix.astype("float32"), found, words)

@@ -41,6 +41,11 @@ class Bidirectional(keras.layers.Bidirectional):
     """
 
     def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, **kwargs):
+        for name, one in (("layer", layer), ("backward_layer", backward_layer)):
+            if isinstance(one, keras.layers.Layer) and not hasattr(one, "go_backwards"):
+                raise ValueError(
+                    f"Argument `{name}` must be a recurrent layer, such as RNN, LSTM or GRU, got {type(one).__name__}."
+                )
         super().__init__(layer, merge_mode=merge_mode, weights=weights, backward_layer=backward_layer, **kwargs)
         self.supports_masking = True  # keras.layers.Bidirectional gives it up after 3.15
         self.autocast = False  # a cast by Keras 3.13 loses the mask: the layers cast

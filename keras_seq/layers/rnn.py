@@ -21,6 +21,7 @@ from keras_seq.layers.stacked import (
 from keras_seq.layers.stateful import KeepsStates
 from keras_seq.layers.states import (
     all_shapes,
+    begun,
     check_states,
     in_form_of,
     initial_states,
@@ -40,7 +41,8 @@ class RNN(KeepsStates, keras.layers.RNN):
     dtype, and a wrong `initial_state` gets a message.
 
     Args:
-        cell: a cell, or a list of cells that are stacked.
+        cell: a cell, or a list of cells that are stacked. A cell of your own must not draw random numbers inside of its
+            step on JAX, as an inner `keras.layers.Dropout` does: seeds do not advance in a compiled loop.
         return_sequences: whether to return the outputs of all steps, or the last one.
         return_state: whether to return the final states after the output.
         go_backwards: whether to read the sequence from its end. Outputs come in the order of reading.
@@ -62,7 +64,7 @@ class RNN(KeepsStates, keras.layers.RNN):
         perturbation: terms added to the states as they leave each step (and to the output, where a cell returns one
             of its states as such), a nest like the states of tensors `(B, T, ...)` in the order of reading. Its
             gradient at zero is that of the states, step by step; what a cell computes from a state before it returns
-            it, such as an output of its own, is not on this path.
+            it, such as an output of its own, is not on this path, and at a masked step it has no effect.
         return_trace: whether to return the states after each step, `(B, T, ...)` in the order of reading, at the end.
 
     Returns:
@@ -156,11 +158,13 @@ class RNN(KeepsStates, keras.layers.RNN):
             perturbation=None if perturbation is None else in_form_of(template, perturbation),
             return_trace=return_trace,
         )
-        if self.stateful:
-            for variable, state in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
-                variable.assign(state)
         output = tree.map_structure(lambda y: ops.cast(y, self.compute_dtype), output)
         result = (output, *(states if self.return_state else ()), *trace)
+        if self.stateful:
+            if reset_mask is not None and self.go_backwards:  # what the last step said holds for the next batch
+                states = where_rows(begun(reset_mask, mask), template, states)
+            for variable, state in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
+                variable.assign(state)
         return result if self.return_state or return_trace else output
 
     def inner_loop(
@@ -206,9 +210,7 @@ class RNN(KeepsStates, keras.layers.RNN):
         finally:
             release(self.cell)
         if reset_mask is not None:
-            (states, pending), trace = states, [one[0] for one in trace]
-            if self.stateful and self.go_backwards:  # what the last step said holds for the next batch
-                states = where_rows(pending, self.get_initial_state(ops.shape(pending)[0]), states)
+            (states, _), trace = states, [one[0] for one in trace]
         return (output, states, *trace)
 
     def _check(self, sequences, initial_state=None, mask=None, reset_mask=None, perturbation=None):

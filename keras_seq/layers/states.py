@@ -74,6 +74,14 @@ def resetting(step, start, go_backwards):
     return resetting_step
 
 
+def begun(reset_mask, mask):
+    """Booleans `(B,)`: whether the first kept step `(B, T)` begins a sequence, where reading backwards ends."""
+    begins = ops.cast(reset_mask, "bool")
+    keep = ops.ones_like(begins) if mask is None else ops.cast(mask, "bool")
+    first = ops.logical_and(keep, ops.cumsum(ops.cast(keep, "int32"), axis=1) == 1)
+    return ops.any(ops.logical_and(begins, first), axis=1)
+
+
 def map_shapes(function, shapes):
     """`function` of each shape, a tuple of sizes, in a nest of shapes."""
     if isinstance(shapes, dict):

@@ -6,10 +6,10 @@ import keras
 from keras import ops, tree
 
 from keras_seq import compat
-from keras_seq.backend.loop import where_rows
+from keras_seq.backend.loop import seen, shown_state, where_rows
 from keras_seq.cells.base import Cell, KernelCell, map_sizes
 from keras_seq.layers.rnn import RNN
-from keras_seq.layers.stacked import StackedRNNCells, asks_for, has_parts, output_size
+from keras_seq.layers.stacked import StackedRNNCells, asks_for, has_parts, in_dtype_of, output_size
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -69,7 +69,7 @@ class StreamingRNN(keras.layers.Layer):
         return named
 
     def call(self, sequences, states, mask=None, training=False, memory=None, memory_mask=None, reset_mask=None):
-        sequences = tree.map_structure(self._in_compute_dtype, sequences)
+        sequences = in_dtype_of(self, sequences)
         first = tree.flatten(sequences)[0]
         mask = compat.mask_of(first) if mask is None else tree.flatten(mask)[0]
         before, previous = self._split(states)
@@ -103,9 +103,6 @@ class StreamingRNN(keras.layers.Layer):
         count = len(tree.flatten(template))
         previous = states[count:] if self._shown is None else [states[self._shown]]
         return tree.pack_sequence_as(template, states[:count]), previous
-
-    def _in_compute_dtype(self, tensor):
-        return ops.cast(tensor, self.compute_dtype) if keras.backend.is_float_dtype(tensor.dtype) else tensor
 
     def get_config(self):
         own = {"return_sequences": self.return_sequences, "zero_output_for_mask": self.zero_output_for_mask}
@@ -180,7 +177,7 @@ def _state_shown(cell, sequences_shape):
     states = cell.get_initial_state(batch_size=1)
     zeros = ops.zeros((1, *sequences_shape[2:]), cells[0].compute_dtype)
     output, new_states = cell.step(cell.project(zeros), states, cell.prepare(states))
-    return next((i for i, state in enumerate(tree.flatten(new_states)) if state is output), None)
+    return shown_state(output, states, new_states)
 
 
 def _names(cell, states):
@@ -200,9 +197,7 @@ def _joined(*path):
 
 def _held(keep, output, previous):
     """Outputs `(B, T, ...)`, with the one before the chunk at its masked steps that no kept one comes before."""
-    seen = ops.cumsum(ops.cast(keep, "int32"), axis=1) > 0
-    seen = ops.reshape(seen, (*ops.shape(seen), *[1] * (len(output.shape) - 2)))
-    return ops.where(seen, output, ops.expand_dims(previous, 1))
+    return where_rows(seen(keep), output, ops.expand_dims(previous, 1))
 
 
 def _last(output, previous):

@@ -13,7 +13,7 @@ def embedded(ids, words, dim, start=None, trainable=True, subword_buckets=None):
         ids: a Keras tensor, 0 for padding.
         words: those that the ids 2, 3, … stand for.
         dim: size `E`, where `start` does not say it.
-        start: what the embedding of words starts from: an array `(V, E)`, an object that has it as `matrix`, or None.
+        start: what the embedding of words starts from: an array `(V, E)`, `ks.data.WordVectors`, or None.
         trainable: whether the embedding of words is trained.
         subword_buckets: number of vectors for the runs of letters in words, or None for none.
 
@@ -27,6 +27,15 @@ def embedded(ids, words, dim, start=None, trainable=True, subword_buckets=None):
             raise ValueError(
                 f"Argument `embeddings` must have shape (V, E) with V = {vocabulary}, the size of the vectoriser's "
                 f"vocabulary, got {matrix.shape}: load it with ks.data.load_vectors(path, vectorizer)."
+            )
+        if getattr(start, "words", tuple(words)) != tuple(words):
+            raise ValueError(
+                "Argument `embeddings` has the vectors of another vectoriser's words: load it with "
+                "ks.data.load_vectors(path, vectorizer) for this one."
+            )
+        if not np.isfinite(matrix).all():
+            raise ValueError(
+                f"Argument `embeddings` must be finite, row {int(np.argwhere(~np.isfinite(matrix))[0, 0])} is not."
             )
         dim = matrix.shape[1]
     elif not trainable:

@@ -70,9 +70,10 @@ def sentiment_model(
             1/2 each target is moved.
         averaging: None, or the momentum of a running average of the weights, such as 0.99, which takes their place when
             `fit` ends. It reaches back about `1 / (1 - averaging)` steps: train many times as long.
-            `keras.callbacks.SwapEMAWeights()` lets validation judge the average. With Keras's `EarlyStopping` or
-            `ModelCheckpoint` give it `swap_on_epoch=True`, or they keep weights that are no average; with
-            `ks.callbacks.ResumableEarlyStopping` do not.
+            `keras.callbacks.SwapEMAWeights()` lets validation judge the average; to stop early, add
+            `ks.callbacks.ResumableEarlyStopping`. Those of Keras keep averages only behind
+            `SwapEMAWeights(swap_on_epoch=True)` in the list: `ModelCheckpoint`, and `EarlyStopping` with
+            `restore_best_weights=True` (without it `fit` ends with weights that are no average).
         multi_label: whether a text may have several labels, or none: sigmoids in place of the softmax.
         learning_rate: of Adam.
         clipnorm: the norm to which the gradient of each weight is clipped, None for no clipping.

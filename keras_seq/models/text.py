@@ -141,6 +141,8 @@ class TextClassifier(keras.Model):
 
         if self.multi_label:
             raise InputError("Argument `class_weight` needs one label for each text: give `sample_weight` instead.")
+        if not isinstance(class_weight, dict) and class_weight != "balanced":
+            raise InputError(f"Argument `class_weight` must be a dict or 'balanced', got {class_weight!r}.")
         if class_weight == "balanced":
             columns = getattr(getattr(x, "batches", None), "columns", ())  # indices there are int32
             if y is None and not columns:
@@ -157,9 +159,9 @@ class TextClassifier(keras.Model):
         return {i: class_weight.get(label, 1.0) for i, label in enumerate(known)}
 
     def _batches(self, rows, columns, batch_size, shuffle):
-        from keras_seq.data.batches import BUCKETS, TextBatches
+        from keras_seq.data.batches import TextBatches
 
-        return TextBatches(rows, columns, batch_size or 32, BUCKETS, self.vectorizer.max_length, shuffle).dataset()
+        return TextBatches(rows, columns, batch_size or 32, None, self.vectorizer.max_length, shuffle).dataset()
 
     def _dataset_as_ids(self, dataset):
         """A dataset whose texts become ids, and labels indices in `self.labels`, where they are not that yet."""
@@ -168,6 +170,9 @@ class TextClassifier(keras.Model):
         of_labels = dataset.element_spec[1:2] if isinstance(dataset.element_spec, tuple) else ()
         if self.multi_label and any(s.shape.rank not in (2, None) or s.dtype == tf.string for s in of_labels):
             raise InputError("A model with `multi_label` needs zeros and ones (B, C): see ks.data.text_dataset.")
+        order = getattr(getattr(dataset, "batches", None), "labels", None)
+        if self.multi_label and order not in (None, self.labels):
+            raise InputError(f"The dataset has its labels in the order {order}, the model in {self.labels}: mend one.")
 
         def encode(x, y=None, *rest):
             ids = self.vectorizer(x) if x.dtype == tf.string else x
@@ -186,7 +191,7 @@ class TextClassifier(keras.Model):
             with tf.control_dependencies([tf.debugging.Assert(is_known, [message, y])]):
                 return ids, tf.argmax(matches, axis=1), *rest
 
-        return dataset.map(encode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        return dataset.map(encode, num_parallel_calls=2).prefetch(2)
 
     def export(self, filepath, format="tf_saved_model", verbose=False, **kwargs):
         """Write a graph for serving. As SavedModel it takes strings and needs TensorFlow alone.

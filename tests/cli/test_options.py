@@ -1,4 +1,4 @@
-"""What options of `keras-seq train sentiment` do to the model: vectors, runs of letters, weights of labels."""
+"""What options of `keras-seq train sentiment` do: vectors, runs of letters, weights of labels, averages."""
 
 import re
 
@@ -88,3 +88,26 @@ def test_other_vectors_are_another_training(keras_seq, uneven, vectors, tmp_path
     done = keras_seq(*command)
     assert done.code == 2
     assert re.search(r"\AError: .*model\.training.*data.*\n\Z", done.err), done.err
+
+
+def test_epochs_are_judged_by_the_averaged_weights(keras_seq, csv_file, table, tmp_path, monkeypatch):
+    """Validation scores the weights that the artefact is given, not those that the training is at."""
+    raw, backup_of = [], ks.callbacks.SafeBackup.on_epoch_end
+
+    def record(self, epoch, logs=None):
+        raw.append(self.model.get_weights())
+        backup_of(self, epoch, logs)
+
+    monkeypatch.setattr(ks.callbacks.SafeBackup, "on_epoch_end", record)
+    command = ["train", "sentiment", "--data", csv_file, "--out", tmp_path / "model", *TINY, "--epochs", 3]
+    done = keras_seq(*command, "--averaging", 0.9, "--learning-rate", 0.1, "--dropout", 0, "--no-bidirectional")
+    assert done.code == 0, done.err
+    losses, accuracies = ([float(n) for n in re.findall(rf"val_{x}: (\S+)", done.out)] for x in ("loss", "accuracy"))
+    best = np.argmax(accuracies)  # the first of the best
+    train, _ = ks.data.split(table.reset_index(drop=True), 0.2, stratify="label", seed=0)
+    _, validation = ks.data.split(train, 0.1, stratify="label", seed=0)
+    model = ks.saving.load(tmp_path / "model")
+    scores = model.evaluate(validation["text"], validation["label"], verbose=0)
+    assert scores == pytest.approx([losses[best], accuracies[best]], abs=2e-4)
+    model.set_weights(raw[best])
+    assert abs(model.evaluate(validation["text"], validation["label"], verbose=0)[0] - losses[best]) > 0.1

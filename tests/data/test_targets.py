@@ -30,6 +30,8 @@ FORMS = {
     "arrays of zeros and ones": [np.array(row) for row in HOT],
     "column of zeros and ones": pd.Series(HOT, index=range(5, 10)),
     "frame": pd.DataFrame(HOT, columns=LABELS, index=range(5, 10)),
+    "frame in another order": pd.DataFrame(HOT, columns=LABELS)[["dull", "größer", "warm"]],
+    "frame without names": pd.DataFrame(HOT),
     "tensor": tf.constant(HOT),
 }
 
@@ -76,9 +78,10 @@ def test_no_rows():
         ([["warm"], [1, 0, 0]], "`marks` holds numbers"),
         (np.array([[1, 0, np.nan]]), "`marks`.*nan"),
         (np.array([["warm", "dull", "dull"]]), "`marks`.*zeros and ones"),
+        (pd.DataFrame([[1, 0, 1]], columns=["warm", "dull", "cold"]), r"columns.*'größer'\].*'cold'\]"),
         (np.array([[1, None, 0]], object), r"`marks`.*\(1, 3\) with None in it"),
         (pd.DataFrame({n: pd.array([1, None], "Int64") for n in LABELS}), "`marks`.*NA"),
-        (pd.DataFrame({"a": ["x"], "b": [1], "c": [0]}), "`marks`.*'x' in it"),
+        (pd.DataFrame({"warm": ["x"], "dull": [1], "größer": [0]}), "`marks`.*'x' in it"),
     ],
 )
 def test_targets_that_cannot_be_used(values, message):

@@ -1,7 +1,9 @@
 """The pipeline: each row once an epoch with its own label, padded to few lengths, in an order that can be resumed."""
 
+import itertools
 import math
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keras_seq as ks
-from keras_seq.data.batches import BUCKETS
+from keras_seq.data.batches import length_buckets
 from keras_seq.errors import InputError
 
 ROWS = 60
@@ -95,12 +97,31 @@ def test_a_batch_holds_texts_of_like_length():
     assert padding < 0.5 * (20 * ROWS - sum(LENGTHS))
 
 
-def test_the_default_buckets_reach_to_the_longest_text():
-    assert list(BUCKETS) == sorted(BUCKETS)
-    assert BUCKETS[-1] == ks.data.text_vectorizer(["a"]).max_length
-    long = ks.layers.TextVectorizer(["a"], max_length=900)
+@pytest.mark.parametrize(
+    ("backend", "share", "most"),
+    [("tensorflow", 0.05, {10: 2, 400: 26, 2000: 70}), ("jax", 0.5, {10: 1, 400: 9, 2000: 13})],
+)
+def test_default_buckets_pad_little_and_are_fewer_on_jax(monkeypatch, backend, share, most):
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    for max_length, count in most.items():
+        edges = length_buckets(max_length)
+        assert edges == sorted(set(edges))
+        assert edges[-1] == max_length
+        assert len(edges) <= count
+        assert all(b - a <= max(16, share * a) for a, b in itertools.pairwise(edges))
+
+
+def test_no_thread_tunes_the_pipeline():
+    """`fit` would wait for it at the end of each epoch."""
+    dataset = ks.data.text_dataset(frame_of(LENGTHS), VECTORIZER)
+    assert dataset.options().autotune.enabled is False
+    assert dataset.take(1).options().autotune.enabled is False
+
+
+def test_a_long_text_is_not_padded_to_the_longest_that_there_may_be():
+    long = ks.layers.TextVectorizer(["a"], max_length=2000)
     dataset = ks.data.text_dataset(pd.DataFrame({"text": ["a " * 700]}), long, label=None)
-    assert next(iter(dataset)).shape == (1, 900)
+    assert 700 <= next(iter(dataset)).shape[1] < 1000
 
 
 TWO = pd.DataFrame({"review": ["w1", "w2 w3", ""], "mark": ["pos", "neg", "pos"]})

@@ -38,6 +38,7 @@ def check(vectors, known):
     for i, word in enumerate(WORDS, 2):
         np.testing.assert_array_equal(vectors.matrix[i], known[word], err_msg=word)
     assert not vectors.matrix[0].any()
+    assert vectors.words == tuple(WORDS)
     assert vectors.found.tolist() == [False, False] + [True] * len(WORDS)
     assert vectors.coverage == 1
 
@@ -106,6 +107,12 @@ def test_the_seed_decides_on_random_vectors_and_on_nothing_else(known, tmp_path)
     assert (first != other).any(axis=1).tolist() == [False, True, True] + [False] * 5
 
 
+def test_a_first_word_that_holds_a_space(tmp_path):
+    """Where a header says how many numbers there are."""
+    vectors = load(tmp_path / "v.txt", "2 3\nnew york 1 2 3\nfilm 4 5 6\n")
+    np.testing.assert_array_equal(vectors.matrix[[5, 2]], [[1, 2, 3], [4, 5, 6]])
+
+
 def test_a_single_found_word_is_enough(tmp_path):
     vectors = load(tmp_path / "v.txt", "film 1 2 3\n")
     np.testing.assert_array_equal(vectors.matrix[1:], [[1, 2, 3]] * 7)
@@ -115,6 +122,7 @@ def test_a_single_found_word_is_enough(tmp_path):
 CONTENTS = {
     "too few": ("film 1 2 3\nthe 4 5\n", "Line 2 of .*v.txt.*3 numbers"),
     "too few after a header": ("2 3\n\nfilm 1 2 3\nthe 4 5\n", "Line 4 .*3 numbers"),
+    "other than the header says": ("2 7\nfilm 1 2 3\n", "Line 2 .*7 numbers, as the first line says"),
     "words": ("film 1 2 3\nthe 4 five 6\n", "Line 2 .*3 numbers"),
     "not a number": ("film 1 2 3\nthe 4 nan 6\n", "Line 2 "),
     "infinite": ("film 1 2 3\nthe 4 1e999 6\n", "Line 2 "),

@@ -119,6 +119,8 @@ def test_validation_is_not_weighed(model_of, rows):
 @pytest.mark.parametrize(
     ("form", "weights", "message"),
     [
+        ("strings", "balance", "`class_weight` must be a dict or 'balanced', got 'balance'"),
+        ("ids", [1.0, 2.0], "`class_weight` must be a dict or 'balanced'"),
         ("strings", {"good": 1.0, "so so": 2.0}, r"'so so'.*\['good', 'bad'\]"),
         ("ids", {0: 1.0, 2: 2.0}, r"2, which is no label.*\['good', 'bad'\]"),
         ("dataset", {"good": 1.0, 1: 2.0}, r"1, which is no label.*\['good', 'bad'\]"),

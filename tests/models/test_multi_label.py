@@ -180,7 +180,19 @@ def test_datasets_of_another_number_of_labels(make, tagged, vectorizer):
     for label, labels in ((["short", "good"], None), ("tags", [*LABELS, "more"])):
         dataset = ks.data.text_dataset(tagged, vectorizer, label=label, labels=labels)
         with pytest.raises(ValueError, match=r"(?s)[Ss]hape"):
-            make().fit(dataset, verbose=0)
+            make().fit(dataset.map(lambda ids, hot: (ids, hot)), verbose=0)
+
+
+def test_labels_in_another_order(make, tagged, vectorizer):
+    """The columns of a frame are found by name; a dataset that has them otherwise than the model is refused."""
+    other = ["good", "bad", "short"]
+    model = make()
+    expected = model.evaluate(tagged["text"], tagged["tags"], verbose=0)
+    assert model.evaluate(tagged["text"], tagged[other], verbose=0) == pytest.approx(expected, rel=1e-5)
+    for label, labels in ((other, None), (other, other), ("tags", other)):
+        dataset = ks.data.text_dataset(tagged, vectorizer, label=label, labels=labels)
+        with pytest.raises(InputError, match=r"\['good', 'bad', 'short'\].*\['short', 'good', 'bad'\]"):
+            model.fit(dataset, verbose=0)
 
 
 def test_datasets_of_plain_labels(make, tagged, vectorizer):

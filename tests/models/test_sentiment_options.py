@@ -10,6 +10,7 @@ import pytest
 import keras_seq as ks
 
 E = 3
+OTHER_VECTORS = ks.data.WordVectors(np.ones((25, 2)), np.ones(25, bool), tuple("abcdefghijklmnopqrstuvw"))
 IDS = np.array([[2, 5, 3, 2, 7, 4, 9], [6, 4, 8, 1, 0, 0, 0]])
 
 
@@ -223,6 +224,8 @@ def test_after_training_the_weights_are_their_average_over_steps(model_of, frame
     [
         ({"embeddings": np.zeros((4, 5))}, r"embeddings.*V = 25.*\(4, 5\).*load_vectors"),
         ({"embeddings": np.zeros(25)}, r"embeddings.*\(25,\)"),
+        ({"embeddings": np.where(np.arange(25)[:, None] == 7, np.nan, np.ones((25, 2)))}, "finite, row 7"),
+        ({"embeddings": OTHER_VECTORS}, "another vectoriser.*load_vectors"),
         ({"train_embeddings": False}, "train_embeddings.*give both"),
         ({"subword_buckets": 0}, "buckets.*0"),
         ({"subword_buckets": 2.0}, "buckets.*2.0"),
