@@ -129,8 +129,9 @@ def try_change(task, fold, seed, change):
 def held_out(task, rows, seed):
     """Nine tenths of the rows, and a tenth to judge by.
 
-    Reviews of one film have neighbouring ids in IMDB, whose test films are others than those to train on. So there the
-    tenth is the last one of each label, with films that the rest has not.
+    The test films of IMDB are others than those to train on, and reviews of one film with one label stand side by side.
+    So there the tenth is the last one of each label. That is not all: a film whose praise is held out may have its
+    blame among the rest.
     """
     if task == "mr":
         return ks.data.split(rows, 0.1, stratify="label", seed=seed)

@@ -70,7 +70,10 @@ def sentiment():
 
 
 def changes():
-    """What each change of the settings does to the accuracy on validation rows, over the folds that it was tried on."""
+    """What each change of the settings does to the accuracy on validation rows, over the folds that it was tried on.
+
+    Points more: at the last epoch that both were trained for.
+    """
     runs, rows = result("sentiment_changes")["results"], []
     for task, settings in SETTINGS.items():
         by_change = {}
@@ -78,28 +81,33 @@ def changes():
             by_change.setdefault(_difference(run["settings"], settings), {})[run["fold"], run["seed"]] = run
         unchanged = by_change.get("", {})
         for change, tried in sorted(by_change.items()):
-            gains = [_last(run) - _last(unchanged[key]) for key, run in tried.items() if key in unchanged]
+            by_epoch = [run["validation_accuracies"] for run in tried.values()]
+            gains = [_gain(run, unchanged[key]) for key, run in tried.items() if change and key in unchanged]
             rows.append(
                 [
                     task.upper(),
                     f"`{change}`" if change else "as they are",
                     str(len(tried)),
-                    number(statistics.mean(_last(run) for run in tried.values())),
-                    f"{100 * statistics.mean(gains):+.1f}" if change and gains else "",
+                    " ".join(number(statistics.mean(values)) for values in zip(*by_epoch, strict=True)),
+                    (f"{statistics.mean(gains):+.1f}" if gains else "")
+                    + (f" ± {statistics.stdev(gains):.1f}" if len(gains) > 1 else ""),
                     f"{statistics.mean(run['train_seconds'] for run in tried.values()):.0f} s",
                 ]
             )
-    return table(["data", "settings", "runs", "validation accuracy", "points more", "training"], rows)
+    return table(["data", "settings", "runs", "accuracy epoch by epoch", "points more", "training"], rows)
+
+
+def _gain(run, unchanged):
+    """How many points more at the last epoch that both have."""
+    accuracies = zip(run["validation_accuracies"], unchanged["validation_accuracies"], strict=False)
+    new, old = list(accuracies)[-1]
+    return 100 * (new - old)
 
 
 def _difference(settings, usual):
     """What was set otherwise, as it is written after `--change`; what is not there is None."""
     names = [name for name in {**usual, **settings} if settings.get(name) != usual.get(name)]
     return " ".join(f"{name}={json.dumps(settings.get(name), separators=(',', ':'))}" for name in names)
-
-
-def _last(run):
-    return run["validation_accuracies"][-1]
 
 
 def text_pipeline():
@@ -173,7 +181,8 @@ def main():
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         if "--check" not in sys.argv:
-            page.write_text(filled(text), encoding="utf-8")
+            page.with_suffix(".tmp").write_text(filled(text), encoding="utf-8")
+            page.with_suffix(".tmp").replace(page)
         elif filled(text) != text:
             sys.exit(f"{page.relative_to(ROOT)}: run python benchmarks/tables.py")
 

@@ -174,6 +174,21 @@ def test_masks_are_packed_sequences(rng):
     np.testing.assert_allclose(np.stack(states[1::2]), c.numpy(), atol=1e-6)
 
 
+def test_masks_are_packed_sequences_in_one_direction(rng):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'keras_seq[torch]'")
+    module = torch.nn.GRU(D, H, batch_first=True)
+    x, lengths = rng.normal(size=(B, T, D)).astype("float32"), [T, 4]
+    with torch.no_grad():
+        packed = torch.nn.utils.rnn.pack_padded_sequence(torch.tensor(x), lengths, batch_first=True)
+        y, h = module(packed)
+        y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True)
+    with op_by_op():
+        outputs = ks.interop.from_torch(module, return_state=True)(x, mask=np.arange(T) < np.array(lengths)[:, None])
+    output, state = arrays(outputs)
+    np.testing.assert_allclose(output, y.numpy(), atol=1e-6)
+    np.testing.assert_allclose(state, h[0].numpy(), atol=1e-6)
+
+
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.filterwarnings("ignore:Layer 'moved' .of type Functional. was passed an input with a mask")  # it is kept
 def test_in_a_functional_model(num_layers, rng, tmp_path):

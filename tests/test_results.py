@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.processes import ROOT
 
+SETTINGS = runpy.run_path(str(ROOT / "benchmarks" / "sentiment_settings.py"))["SETTINGS"]
 FILES = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 TASKS = {"mr": 10_662, "imdb": 50_000}
 KEYS = {"fold", "seed", "rows", "parameters", "train_seconds", "settings", "versions"}
@@ -52,11 +54,13 @@ def test_each_result_says_what_was_run_and_how_well_it_did(task):
             assert {"accuracy", "macro_f1"} <= set(scores)
             assert all(0 <= value <= 1 for value in scores.values())
         assert result["metrics"]["accuracy"] > result["baselines"]["majority"]["accuracy"]
-    assert len({json.dumps(result["settings"]) for result in content["results"]}) == 1, "folds of different models"
+        assert result["settings"] == SETTINGS[task]
 
 
-def test_mr_has_all_ten_folds():
-    assert {result["fold"] for result in results("sentiment_mr")["results"]} == set(range(10))
+def test_mr_has_all_ten_folds_and_both_tasks_three_seeds():
+    runs = {(result["fold"], result["seed"]) for result in results("sentiment_mr")["results"]}
+    assert runs == {(fold, seed) for fold in range(10) for seed in range(3)}
+    assert {result["seed"] for result in results("sentiment_imdb")["results"]} == {0, 1, 2}
 
 
 def test_changes_are_judged_without_test_rows():
@@ -69,6 +73,7 @@ def test_changes_are_judged_without_test_rows():
 
 def test_epochs_in_buckets_and_padded_took_turns():
     content = results("text_pipeline")
+    assert content["seed"] == 0
     assert len(content["runs"]["ours"]) == len(content["runs"]["stock"]) >= 2
     assert content["rows"] == 25_000
     ours, stock = content["runs"]["ours"][0], content["runs"]["stock"][0]

@@ -155,6 +155,47 @@ def test_an_output_that_is_a_state(rng, how, masked, flags, place):
     assert keras.backend.standardize_dtype(output.dtype) == ["float64", "int64"][place]
 
 
+@EVERY_WAY
+@EVERY_FORM
+def test_an_output_that_is_wider_than_its_state(rng, how, masked, flags):
+    """The state is carried in float16; the output keeps what that loses."""
+    x, mask = rng.normal(size=(B, T, H)), (rng.random((B, T)) < 0.6 if masked else None)
+
+    def wide(inputs, states):
+        h = inputs + 0.5 * ops.cast(states[0], "float64")
+        return h, [h]
+
+    output, _ = run(how, x, [np.zeros((B, H), "float16")], mask, step=wide, **flags)
+    h, y, written = np.zeros((B, H), "float16"), np.zeros((B, H)), []
+    for t in reversed(range(T)) if flags.get("go_backwards") else range(T):
+        keep = np.ones((B, 1), bool) if mask is None else mask[:, t, None]
+        new = x[:, t] + 0.5 * h.astype("float64")
+        y, h = np.where(keep, new, y), np.where(keep, new.astype("float16"), h)
+        written.append(np.where(keep, y, 0) if flags.get("zero_output_for_mask") else y)
+    expected = np.stack(written, axis=1) if flags.get("return_sequences", True) else y
+    close(output, expected, atol=1e-14, rtol=1e-14)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("return_sequences", [True, False])
+def test_a_number_of_features_that_only_the_call_knows(rng, masked, return_sequences):
+    import tensorflow as tf
+
+    def total(inputs, states):
+        h = states[0] + ops.sum(inputs, axis=-1, keepdims=True)
+        return h, [h]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None), "float64"), tf.TensorSpec((None, None), "bool")])
+    def compiled(x, keep):
+        state = [ops.zeros((tf.shape(x)[0], 1), "float64")]
+        return loop(total, x, state, mask=keep if masked else None, return_sequences=return_sequences)[0]
+
+    x, keep = rng.normal(size=(B, T, D)), rng.random((B, T)) < 0.6
+    sums = np.cumsum(x.sum(axis=2) * (keep if masked else 1), axis=1)[..., None]
+    close(compiled(x, keep), sums if return_sequences else sums[:, -1], atol=1e-13)
+
+
 @pytest.mark.parametrize("how", ["eager", "function"])
 @pytest.mark.parametrize("return_sequences", [True, False])
 @pytest.mark.parametrize("masked", [True, False])

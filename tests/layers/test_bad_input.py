@@ -97,6 +97,7 @@ BAD = {
     ),
     "mask of rank 3": (lambda: L.GRU(H, name="mine")(X, mask=np.ones((B, T, 1), bool)), r"`mask`.*'mine'.*\(B, T\)"),
     "mask of rank 1": (lambda: L.GRU(H, name="mine")(X, mask=np.ones(T, bool)), r"`mask`.*'mine'.*\(B, T\)"),
+    "mask of lists": (lambda: L.GRU(H, name="mine")(X, mask=[[True] * T] * B), r"`mask`.*'mine'.*got bool.*np.array"),
     "mask too short": (lambda: L.GRU(H, name="mine")(X, mask=np.ones((B, T - 1), bool)), r"`mask`.*'mine'.*\(B, T\)"),
     "mask of another batch": (lambda: L.GRU(H, name="mine")(X, mask=np.ones((1, T), bool)), r"`mask`.*'mine'"),
     "unroll without a length": (
@@ -115,6 +116,14 @@ BAD = {
     "pooling mask too short": (lambda: L.SequencePooling()(X, mask=np.ones((B, T - 1), bool)), r"mask"),
     "attention mask too short": (lambda: L.AttentionPooling(H)(X, mask=np.ones((B, T - 1), bool)), r"mask"),
     "no cell": (lambda: L.RNN(H), r"`cell`"),
+    "both directions of what has none": (
+        lambda: L.Bidirectional(keras.layers.Dense(H)),
+        "`layer`.*recurrent.*got Dense",
+    ),
+    "no layer to read backwards": (
+        lambda: L.Bidirectional(L.GRU(H), backward_layer=keras.layers.Dense(H)),
+        "`backward_layer`.*recurrent.*got Dense",
+    ),
     "merge mode": (lambda: L.Bidirectional(L.GRU(H), merge_mode="max"), r"merge"),
     "unknown argument": (lambda: L.GRU(H, unitz=3), r"unitz"),
 }

@@ -105,6 +105,26 @@ def test_states_after_a_reset_are_those_of_the_last_segment(rng):
     close(layer(x, reset_mask=begins), layer(x[:, 4:]))
 
 
+def test_a_stateful_layer_returns_the_states_that_a_stateless_one_does(rng):
+    """Read backwards, the step that begins a sequence is read last: its state is returned, the next batch starts anew.
+
+    In row 1 that step is masked, and the first kept one begins none.
+    """
+    kept, plain = (L.GRU(H, go_backwards=True, return_state=True, stateful=s) for s in (True, False))
+    x, again = normal(rng, B, T, D), normal(rng, B, T, D)
+    kept(x)
+    plain(x)
+    randomize(plain, rng)
+    kept.set_weights(plain.get_weights())
+    kept.reset_state()
+    begins, mask = np.zeros((B, T), bool), np.ones((B, T), bool)
+    begins[:, 0], mask[1, 0] = True, False
+    _, state = kept(x, reset_mask=begins, mask=mask)
+    close(state, plain(x, mask=mask)[1])
+    start = np.where(np.array([[True], [False]]), 0, np.asarray(state)).astype("float32")
+    close(kept(again), plain(again, initial_state=[start]))
+
+
 # ---- trace and perturbation ------------------------------------------------------------------------------------------
 
 
