@@ -1,0 +1,52 @@
+"""Time and memory of functions, measured so that one noisy minute of the machine does not fall on one of them."""
+
+import resource
+import statistics
+import time
+
+
+def in_turns(functions, seconds, turns=7):
+    """Milliseconds of a call, wall and CPU: medians over turns, in each of which every function runs for a while.
+
+    The functions must have been called before.
+    """
+    counts = {}
+    for name, function in functions.items():
+        started = time.perf_counter()
+        function()
+        counts[name] = max(1, int(seconds / turns / (time.perf_counter() - started)))
+    spent = {name: [] for name in functions}
+    for _ in range(turns):
+        for name, function in functions.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            for _ in range(counts[name]):
+                function()
+            spent[name].append(
+                [(time.perf_counter() - wall) / counts[name], (time.process_time() - cpu) / counts[name]]
+            )
+    return {
+        name: dict(
+            zip(("wall", "cpu"), (round(1e3 * statistics.median(c), 3) for c in zip(*rows, strict=True)), strict=True)
+        )
+        for name, rows in spent.items()
+    }
+
+
+def first_call(function):
+    """Seconds of a call that may trace and compile."""
+    started = time.perf_counter()
+    function()
+    return round(time.perf_counter() - started, 2)
+
+
+def added_megabytes(function, calls=3):
+    """How far some calls raise the peak of this process's memory above what it is now."""
+    before = _resident_megabytes()
+    for _ in range(calls):
+        function()
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before, 1)
+
+
+def _resident_megabytes():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
