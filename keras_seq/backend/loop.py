@@ -43,7 +43,7 @@ def loop(
         perturbation: None, or a nest like the states, of tensors `(B, T, ...)` in the order of reading. Then `step`
             is given the entry of its step as a third argument, and adds it to its new states. The gradient of a loss
             with respect to the entry at t, read at zero, is that with respect to the state after step t, as far as
-            the step lets the loss see the state that it returns. At a masked step it has no effect, and is zero.
+            the step lets the loss see the state that it returns. The entry of a masked step has no effect.
 
     Returns:
         `(output, states)`: outputs `(B, T, ...)`, or `(B, ...)` of the last step; and the states after it. With
