@@ -4,8 +4,9 @@
 
 Both read the same ids (25,000 training reviews, the first 400 words of each, 20,000 words), in batches of 32, one LSTM
 of 64 units in each direction, Adam with clipnorm. Stock: rows padded to 400. A batch for each shape of graph is trained
-first, so that the epoch holds no tracing; the seconds of that are given, too. Each epoch is a process of its own; the
-two take turns. Reading and vectorising is timed by itself, with no model.
+first, so that the epoch holds no tracing; the seconds of that are given, too. Neither pipeline is tuned by `tf.data`
+while it runs (`prefetched` in keras_seq/data/batches.py says why). Each epoch is a process of its own; the two take
+turns. Reading and vectorising is timed by itself, with no model.
 """
 
 import argparse

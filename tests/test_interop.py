@@ -95,8 +95,8 @@ class Module:
         for k in range(self.num_layers):
             outputs = []
             for place in [p for p in self.places() if p.startswith(f"l{k}")]:
-                order = range(T)[:: -1 if place.endswith("_reverse") else 1]
-                y, c = np.zeros((len(x), T, self.proj_size or H)), np.zeros((len(x), H))
+                order = range(x.shape[1])[:: -1 if place.endswith("_reverse") else 1]
+                y, c = np.zeros((*x.shape[:2], self.proj_size or H)), np.zeros((len(x), H))
                 for row in range(len(x)):
                     h = np.zeros(self.proj_size or H)
                     for t in order:
@@ -156,6 +156,21 @@ def test_against_torch(form, num_layers, bidirectional, bias, rng):
     np.testing.assert_allclose(output, y, atol=1e-6)
     for number, one in enumerate(final):
         np.testing.assert_allclose(np.stack(states[number :: len(final)]), one.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_outputs_of_masked_steps_are_zero_and_states_those_of_the_kept_ones(num_layers, rng):
+    """As of a packed sequence, in one direction, where no wrapper sees to it."""
+    module = Module(rng, "GRU", num_layers)
+    x, keep = rng.normal(size=(B, T, D)), np.arange(T) < np.array([[T], [4]])
+    with op_by_op():
+        layer = ks.interop.from_torch(module, return_state=True, dtype="float64")
+        output, *states = arrays(layer(x, mask=keep))
+    assert not output[~keep].any()
+    for row in range(B):
+        y, h_n, _ = module(x[row : row + 1, keep[row]])
+        np.testing.assert_allclose(output[row, keep[row]], y[0], atol=EXACT)
+        np.testing.assert_allclose(np.stack(states)[:, row], h_n[:, 0], atol=EXACT)
 
 
 def test_masks_are_packed_sequences(rng):

@@ -65,7 +65,7 @@ def _as_table(rows):
 def _as_csv(rows):
     writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({n: v if isinstance(v, str) else _in_a_cell(v) for n, v in row.items()} for row in rows)
+    writer.writerows({name: _in_a_cell(value) for name, value in row.items()} for row in rows)
 
 
 def _in_a_cell(value):

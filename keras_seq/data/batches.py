@@ -12,8 +12,7 @@ def length_buckets(max_length):
 
     Narrow, since the time of a step grows with the padding; fewer on JAX, which compiles each.
     """
-    first, growth = (16, 1.5) if keras.backend.backend() == "jax" else (8, 1.05)
-    edges = [first, 16] if first < 16 else [first]
+    edges, growth = ([16], 1.5) if keras.backend.backend() == "jax" else ([8, 16], 1.05)
     while edges[-1] < max_length:
         edges.append(max(edges[-1] + 16, int(edges[-1] * growth) // 16 * 16))
     return [*(edge for edge in edges if edge < max_length), max_length]
@@ -90,7 +89,7 @@ class TextBatches:
 def prefetched(dataset):
     """A dataset that prepares two batches ahead, and is not tuned by `tf.data`.
 
-    The thread that tunes sleeps for longer and longer, 20 s in the end, and `fit` waits for it after each epoch.
+    At the end of `fit`, TensorFlow may wait for what tunes: 9 s were seen after 12 s of steps, and none without it.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

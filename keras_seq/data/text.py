@@ -82,8 +82,8 @@ def text_dataset(
         labels: the list of labels; then the pipeline holds the index of each in it. Without it the pipeline holds
             the labels as they are, which the models of `ks.models` turn into indices by their own list.
         batch_size: rows in a batch.
-        buckets: ascending lengths; texts are padded to the first that is long enough. None for 16 words apart and, in
-            texts of over 400 words, a twentieth; on JAX, which compiles each length, up to a half.
+        buckets: ascending lengths; texts are padded to the first that is long enough. None for 16 words apart, in
+            long texts up to a twentieth; on JAX, which compiles each length, up to a half.
         shuffle: whether rows and batches come in another order each epoch. Otherwise rows keep their order.
         seed: the order of epoch `e` depends on the seed and `e` alone.
 

@@ -112,7 +112,7 @@ def test_default_buckets_pad_little_and_are_fewer_on_jax(monkeypatch, backend, s
 
 
 def test_no_thread_tunes_the_pipeline():
-    """`fit` would wait for it at the end of each epoch."""
+    """`fit` may wait for it at its end."""
     dataset = ks.data.text_dataset(frame_of(LENGTHS), VECTORIZER)
     assert dataset.options().autotune.enabled is False
     assert dataset.take(1).options().autotune.enabled is False
