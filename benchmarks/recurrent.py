@@ -9,8 +9,8 @@ Contestants: this package; `keras.layers`, in a plain graph and with `jit_compil
 in `keras.layers.RNN`; `torch.nn`. Float32, random inputs (B, T, D), H units, all outputs returned; masked: rows of
 T/2 to T kept steps, padded at their ends. A training step is a forward and a backward pass, with the gradients of the
 sum of squares of all outputs with respect to weights and inputs. The contestants take turns in one process; the
-figures are medians over the turns, with process CPU time beside wall time. Peak memory: what a training step adds to
-the resident memory, in a process of its own for each contestant.
+figures are medians over the turns, with process CPU time beside wall time. Peak memory, at T = 500: what a training
+step adds to the resident memory, in a process of its own for each contestant.
 
 Results are merged entry by entry; what is there is not measured again unless `--anew`.
 """
@@ -44,8 +44,9 @@ SHAPES = [
 QUICK = [(1, 50, 32, 32), (32, 20, 16, 32), (16, 50, 32, 64)]
 LAYERS = ("SimpleRNN", "LSTM", "GRU", "LayerNormLSTM", "PeepholeLSTM", "BidirectionalLSTM", "StackedGRU")
 MASKED = ("LSTM", "GRU", "BidirectionalLSTM")  # the others with whole rows only
+LENGTH_FOR_MEMORY = 500  # peak memory is measured at this T alone, in a process for each contestant
 KEYS = ("layer", "shape", "masked")
-SECONDS = 3.0  # for each contestant and pass
+SECONDS = 1.0  # for each contestant and pass, at least; seven calls where they take longer
 
 
 def measure(layer, shape, masked, seconds, memory):
@@ -111,7 +112,8 @@ def main():
                 case = {"layer": layer, "shape": list(shape), "masked": masked}
                 if any(all(d[k] == case[k] for k in KEYS) for d in results_file.read(name)) and not arguments.anew:
                     continue
-                entry = measure(layer, shape, masked, 0.3 if arguments.quick else SECONDS, not arguments.quick)
+                memory = not arguments.quick and shape[1] == LENGTH_FOR_MEMORY
+                entry = measure(layer, shape, masked, 0.3 if arguments.quick else SECONDS, memory)
                 print(json.dumps({**case, **ratios(entry)}), flush=True)
                 if not arguments.quick:
                     results_file.merge(name, entry, KEYS, __doc__)
