@@ -7,6 +7,9 @@ import keras
 
 from keras_seq import compat
 
+NAME = "jax"
+COMPILES_KERNELS = False  # whole programs are compiled
+
 
 def runs_eagerly():
     """Whether a Python loop costs no more than a scan: never on JAX, where a scan compiles the step once."""
@@ -29,10 +32,51 @@ def spec_of_step(x):
     return jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
 
 
-def scan(body, carry, xs):
-    """`jax.lax.scan`: `carry, y = body(carry, x)` for each `x` along the first axis of `xs`."""
+def scan(body, carry, xs, *, reverse=False, steps=None):
+    """`jax.lax.scan`: `carry, y = body(carry, x)` for each `x` along the first axis of `xs`; `steps` is that axis."""
     with _own_scope():
-        return jax.lax.scan(body, carry, xs)
+        return jax.lax.scan(body, carry, xs, length=steps, reverse=reverse)
+
+
+class Chunks:
+    """One chunk: on JAX a whole program is compiled, and lengths are known."""
+
+    def __init__(self, x):
+        self.length = x.shape[0]
+
+    def split(self, nest):
+        return nest
+
+    def join(self, tensor):
+        return tensor
+
+    def loop(self, body, carry, xs, *, reverse=False):
+        return body(carry, self.length, xs)
+
+
+def rows_to_compile_for(tensor):
+    """None: shapes are known."""
+
+
+def compiled(function):
+    """The function: whoever wants it compiled says so from outside."""
+    return function
+
+
+def with_gradient(forward, backward):
+    """A function of one nest, `forward(arguments) -> (results, kept)`, whose gradient is
+    `backward(arguments, kept, d_results)`, a nest like the arguments, None where there is none."""
+
+    @jax.custom_vjp
+    def run(arguments):
+        return forward(arguments)[0]
+
+    def run_and_keep(arguments):
+        results, kept = forward(arguments)
+        return results, (arguments, kept)
+
+    run.defvjp(run_and_keep, lambda kept, d_results: (backward(*kept, d_results),))
+    return run
 
 
 def _own_scope():

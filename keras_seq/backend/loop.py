@@ -49,13 +49,7 @@ def loop(
         `(output, states)`: outputs `(B, T, ...)`, or `(B, ...)` of the last step; and the states after it. With
         `return_trace` a third: a nest like the states, of tensors `(B, T, ...)` in the order of reading.
     """
-    if mask is not None:
-        # What stands at masked steps must not count, be it NaN: a gradient of zero times NaN would be NaN.
-        inputs = tree.map_structure(lambda x: _zero_where_masked(x, mask), inputs)
-    xs = (inputs,) if mask is None else (inputs, ops.cast(mask, "bool"))
-    xs = tree.map_structure(lambda x: ops.swapaxes(ops.convert_to_tensor(x), 0, 1), xs)
-    if go_backwards:
-        xs = tree.map_structure(lambda x: ops.flip(x, axis=0), xs)
+    xs = in_reading_order(inputs, mask, go_backwards)
     if perturbation is not None:
         xs = (*xs, tree.map_structure(lambda p: ops.swapaxes(ops.convert_to_tensor(p), 0, 1), perturbation))
 
@@ -92,12 +86,30 @@ def loop(
     kept = tree.map_structure(lambda y: ops.swapaxes(y, 0, 1), kept)
     output = kept[0] if return_sequences else (carry[1] if carries_output else tree.flatten(carry[0])[shown])
     if shown is not None:
-        written = _written(xs, mask is not None, return_sequences, zero_output_for_mask)
-        output = output if written is None else where_rows(written, output, ops.zeros_like(output))
+        output = shown_output(output, xs, mask is not None, return_sequences, zero_output_for_mask)
     return (output, carry[0], kept[-1]) if return_trace else (output, carry[0])
 
 
-def _zero_where_masked(inputs, mask):
+def in_reading_order(inputs, mask, go_backwards):
+    """`(inputs,)` or `(inputs, mask)`, time first, the step that is read first in front; zeros at masked steps."""
+    if mask is not None:
+        # What stands at masked steps must not count, be it NaN: a gradient of zero times NaN would be NaN.
+        inputs = tree.map_structure(lambda x: zero_where_masked(x, mask), inputs)
+    xs = (inputs,) if mask is None else (inputs, ops.cast(mask, "bool"))
+    xs = tree.map_structure(lambda x: ops.swapaxes(ops.convert_to_tensor(x), 0, 1), xs)
+    return tree.map_structure(lambda x: ops.flip(x, axis=0), xs) if go_backwards else xs
+
+
+def shown_output(state, xs, masked, return_sequences, zero_output_for_mask):
+    """The output of a cell that shows a state, from that state `(B, T, ...)` or `(B, ...)`: zero where there is none.
+
+    `xs` is what `in_reading_order` gave.
+    """
+    written = _written(xs, masked, return_sequences, zero_output_for_mask)
+    return state if written is None else where_rows(written, state, ops.zeros_like(state))
+
+
+def zero_where_masked(inputs, mask):
     """Inputs (B, T, ...) with zeros at the masked steps; integers and booleans as they are."""
     inputs = ops.convert_to_tensor(inputs)
     if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(inputs.dtype)):

@@ -1,7 +1,14 @@
 """The loop's primitives on TensorFlow."""
 
+import math
+
 import tensorflow as tf
 from keras import tree
+
+CHUNK = 64  # steps that a kernel takes at once: their arrays fit the cache, and calls are few enough not to count
+
+NAME = "tensorflow"
+COMPILES_KERNELS = True
 
 
 def runs_eagerly():
@@ -16,7 +23,7 @@ def with_batch_size(tensor, size):
 
 def spec_of(function, *args):
     """Shapes and dtypes of what `function(*args)` returns, without running it (and with no trace in the graph)."""
-    specs = tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), args)
+    specs = tree.map_structure(lambda x: None if x is None else tf.TensorSpec(x.shape, x.dtype), args)
     return tf.function(function, autograph=False).get_concrete_function(*specs).structured_outputs
 
 
@@ -25,38 +32,168 @@ def spec_of_step(x):
     return tf.TensorSpec(x.shape[1:], x.dtype)
 
 
-def scan(body, carry, xs):
+def scan(body, carry, xs, *, reverse=False, steps=None):
     """`carry, y = body(carry, x)` for each `x` along the first axis of `xs`; the `y` are stacked along a first axis.
 
-    `carry`, `xs` and `y` are any nests of tensors; `y` may hold `None`. The same contract as `jax.lax.scan`.
+    `carry`, `xs` and `y` are any nests of tensors; `xs` and `y` may hold `None`. The same contract as `jax.lax.scan`.
+    With `steps` only so many, the first ones, are run; the `y` of the others are zero.
     """
-    flat_xs = tree.flatten(xs)
+    flat_xs = _tensors(xs)
     length = tf.shape(flat_xs[0])[0]
+    steps = length if steps is None else steps
     reads = [tf.TensorArray(x.dtype, length, element_shape=x.shape[1:]).unstack(x) for x in flat_xs]
-    _, y_spec = spec_of(body, carry, tree.map_structure(spec_of_step, xs))
-    writes = [tf.TensorArray(y.dtype, length, element_shape=y.shape) for y in tree.flatten(y_spec)]
-    flat_carry = tree.flatten(carry)
+    _, y_spec = spec_of(body, carry, _packed(xs, map(spec_of_step, flat_xs)))
+    writes = [tf.TensorArray(y.dtype, length, element_shape=y.shape) for y in _tensors(y_spec)]
 
-    def advance(time, flat_carry, writes):
-        x = tree.pack_sequence_as(xs, [array.read(time) for array in reads])
-        new_carry, y = body(tree.pack_sequence_as(carry, flat_carry), x)
-        new_flat = tree.flatten(new_carry)
+    def advance(carry, at):
+        return body(carry, _packed(xs, [array.read(at) for array in reads]))
+
+    carry, writes = _while(advance, carry, writes, steps, reverse)
+    ys = [_stack(array, y, flat_xs[0]) for array, y in zip(writes, _tensors(y_spec), strict=True)]
+    return carry, _packed(y_spec, ys)
+
+
+def _while(advance, carry, writes, steps, reverse):
+    """`carry, y = advance(carry, at)` for `at` from 0 to `steps`, or back; each tensor of `y` is written at `at`."""
+    flat_carry = _tensors(carry)
+
+    def body(time, flat_carry, writes):
+        at = steps - 1 - time if reverse else time
+        new_carry, y = advance(_packed(carry, flat_carry), at)
+        new_flat = _tensors(new_carry)
         for old, new in zip(flat_carry, new_flat, strict=True):
             new.set_shape(old.shape)  # a batch size that only the first carry knows is known in every step
-        return time + 1, new_flat, [array.write(time, v) for array, v in zip(writes, tree.flatten(y), strict=True)]
+        return time + 1, new_flat, [array.write(at, v) for array, v in zip(writes, _tensors(y), strict=True)]
 
     _, flat_carry, writes = tf.while_loop(
-        lambda time, *_: time < length,
-        advance,
-        (tf.constant(0), flat_carry, writes),
-        maximum_iterations=length,
+        lambda time, *_: time < steps, body, (tf.constant(0), flat_carry, writes), maximum_iterations=steps
     )
-    ys = [_stack(array, y, flat_xs[0]) for array, y in zip(writes, tree.flatten(y_spec), strict=True)]
-    return tree.pack_sequence_as(carry, flat_carry), tree.pack_sequence_as(y_spec, ys)
+    return _packed(carry, flat_carry), writes
+
+
+class Chunks:
+    """A sequence `(T, ...)` in chunks of at most `CHUNK` steps, of one size: the last may be shorter than it looks.
+
+    What is kept between the loops stays in arrays of chunks, which are never copied into one.
+    """
+
+    def __init__(self, x):
+        self.length = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+        self.count = (self.length + CHUNK - 1) // CHUNK
+        if x.shape[0] is None:  # of few sizes, because each may have to be compiled
+            self.count = tf.maximum(self.count, 1)
+            self.size = ((self.length + self.count - 1) // self.count + 7) // 8 * 8
+            self.size = tf.maximum(self.size, 8)
+        else:
+            self.size = -(-self.length // self.count)
+
+    def split(self, nest):
+        """Each tensor `(T, ...)` as an array of chunks `(K, ...)`, the last with zeros at its end."""
+        return tree.map_structure(lambda x: None if x is None else self._split(x), nest)
+
+    def _split(self, tensor):
+        rest = self.count * self.size - self.length
+        if not isinstance(rest, int) or rest:
+            tensor = tf.pad(tensor, [[0, rest], *([[0, 0]] * (len(tensor.shape) - 1))])
+        known = self.size if isinstance(self.size, int) else None
+        pieces = tf.reshape(tensor, tf.concat([[self.count, self.size], tf.shape(tensor)[1:]], 0))
+        pieces = tf.ensure_shape(pieces, [None, known, *tensor.shape[1:]])
+        return tf.TensorArray(tensor.dtype, self.count, element_shape=pieces.shape[1:]).unstack(pieces)
+
+    def join(self, array):
+        """An array of chunks as one tensor `(T, ...)`."""
+        shape = array.element_shape
+        pieces = array.stack()
+        whole = tf.reshape(pieces, tf.concat([[self.count * self.size], tf.shape(pieces)[2:]], 0))[: self.length]
+        return tf.ensure_shape(whole, [self.length if isinstance(self.length, int) else None, *shape[1:]])
+
+    def loop(self, body, carry, xs, *, reverse=False):
+        """`carry, y = body(carry, steps, x)` for each chunk, of which the first `steps` are meant; arrays of the `y`."""
+        arrays = _tensors(xs)
+        specs = [tf.TensorSpec(array.element_shape, array.dtype) for array in arrays]
+        _, y_spec = spec_of(body, carry, tf.constant(0), _packed(xs, specs))
+        writes = [tf.TensorArray(y.dtype, self.count, element_shape=y.shape) for y in _tensors(y_spec)]
+
+        def advance(carry, at):
+            steps = tf.minimum(self.size, self.length - at * self.size)
+            return body(carry, steps, _packed(xs, [array.read(at) for array in arrays]))
+
+        carry, writes = _while(advance, carry, writes, self.count, reverse)
+        return carry, _packed(y_spec, writes)
+
+
+def rows_to_compile_for(tensor):
+    """As many rows as a loop is compiled for, where the batch size is not known before it runs; else None.
+
+    The next number with three leading binary digits after the first: exact up to 16, at most an eighth too many above.
+    Eight sizes from each power of two to the next are compiled at the most.
+    """
+    if tensor.shape[0] is not None:
+        return None
+    batch = tf.maximum(tf.shape(tensor)[0], 1)
+    digits = tf.cast(tf.math.floor(tf.math.log(tf.cast(batch, tf.float64)) / math.log(2) + 1e-9), tf.int32)
+    unit = tf.bitwise.left_shift(1, tf.maximum(digits - 3, 0))
+    return (batch + unit - 1) // unit * unit
+
+
+def compiled(function):
+    """The function, compiled by XLA for each shape that it meets."""
+    return tf.function(function, jit_compile=True, autograph=False)
+
+
+def with_gradient(forward, backward):
+    """A function of one nest, `forward(arguments) -> (results, kept)`, whose gradient is
+    `backward(arguments, kept, d_results)`, a nest like the arguments, None where there is none."""
+
+    def run(arguments):
+        results_spec = None
+
+        @tf.custom_gradient
+        def flat_run(*flat):
+            nonlocal results_spec
+            # Under an eager tape a compiled function would be differentiated by itself, too.
+            inside = _packed(arguments, map(tf.stop_gradient, flat))
+            results_spec, kept = forward(inside)
+
+            def gradient(*d_flat):
+                gradients = tree.flatten(backward(inside, kept, _packed(results_spec, d_flat)))
+                given = [g for g, a in zip(gradients, tree.flatten(arguments), strict=True) if a is not None]
+                return [None if g is None else _of_first_order(g) for g in given]
+
+            return _tensors(results_spec), gradient
+
+        flat_results = flat_run(*_tensors(arguments))
+        return _packed(results_spec, flat_results)
+
+    return run
+
+
+@tf.custom_gradient
+def _of_first_order(gradient):
+    def raising(_):
+        raise NotImplementedError(
+            "The kernels of keras_seq have gradients of first order only. For gradients of gradients give the layer "
+            "`implementation='loop'`."
+        )
+
+    return gradient, raising
+
+
+def _tensors(nest):
+    """The leaves of a nest that are not None."""
+    return [x for x in tree.flatten(nest) if x is not None]
+
+
+def _packed(nest, tensors):
+    """A nest like `nest` of other tensors, with None where it has None."""
+    tensors = iter(tensors)
+    return tree.map_structure(lambda x: None if x is None else next(tensors), nest)
 
 
 def _stack(array, spec, like):
     """All elements of a TensorArray, in as many steps and rows as `like` has: `stack()` cannot do zero elements."""
+    if tf.executing_eagerly():
+        return array.stack()
     batch = tf.shape(like)[1]
     sizes = [batch if i == 0 and size is None else -1 if size is None else size for i, size in enumerate(spec.shape)]
     stacked = tf.raw_ops.TensorListStack(

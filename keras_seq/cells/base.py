@@ -7,6 +7,8 @@ from keras import ops, tree
 
 from keras_seq import compat
 from keras_seq.checks import positive_integer
+from keras_seq.kernels import IMPLEMENTATIONS
+from keras_seq.kernels.kernel import affine
 
 _SERIALIZERS = {
     "activation": keras.activations.serialize,
@@ -55,17 +57,23 @@ class Cell(compat.DropoutRNNCell, keras.layers.Layer):
         recurrent_dropout: share of the recurrent state dropped where it enters the product with the recurrent
             kernel, one mask `(B, H)` for all steps and all gates (Gal and Ghahramani, 2016, arXiv 1512.05287).
         seed: seed of both.
+        implementation: how `ks.layers.RNN` runs the cell over a sequence: "auto" (by measured thresholds), "loop", or
+            "kernel" (backpropagation through time by hand, where the cell has it). Results are the same. Keras's
+            numbers 0, 1 and 2 mean "auto".
     """
 
     def __init__(self, *, dropout=0.0, recurrent_dropout=0.0, seed=None, **kwargs):
-        implementation = kwargs.pop("implementation", 2)  # taken as keras.layers takes it; changes no result here
+        implementation = kwargs.pop("implementation", "auto")
         super().__init__(**kwargs)
         for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
             if not 0 <= rate < 1:
                 raise ValueError(f"Argument `{name}` must be at least 0 and below 1, got {rate!r}.")
-        if implementation not in (0, 1, 2):
-            raise ValueError(f"Argument `implementation` must be 0, 1 or 2, got {implementation!r}.")
-        self.implementation = implementation
+        if implementation not in (*IMPLEMENTATIONS, 0, 1, 2):
+            raise ValueError(
+                f"Argument `implementation` must be one of {', '.join(map(repr, IMPLEMENTATIONS))}, or 0, 1 or 2, "
+                f"which mean 'auto', got {implementation!r}."
+            )
+        self.implementation = implementation if implementation in IMPLEMENTATIONS else "auto"
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
         self.seed = seed
@@ -82,6 +90,11 @@ class Cell(compat.DropoutRNNCell, keras.layers.Layer):
         projected = self.project(self.drop_inputs(inputs, training))
         output, new_states = self.step(projected, states, self.prepare(states, training))
         return output, new_states if nested else new_states[0]
+
+    def activations(self):
+        """The activations, by the name of their arguments."""
+        names = [name for name in argument_names(type(self)) if name.endswith("activation")]
+        return {name: getattr(self, name) for name in names}
 
     def get_initial_state(self, batch_size=None):
         """Zeros for each entry of `state_size`, in a list."""
@@ -137,8 +150,9 @@ class Cell(compat.DropoutRNNCell, keras.layers.Layer):
         self._held_masks.pop("state", None)
 
     def get_config(self):
-        """The arguments of the constructor, each under its own name."""
-        return {**super().get_config(), **{name: self._serialized(name) for name in argument_names(type(self))}}
+        """The arguments of the constructor, each under its own name; `implementation` where it is not "auto"."""
+        config = {**super().get_config(), **{name: self._serialized(name) for name in argument_names(type(self))}}
+        return config if self.implementation == "auto" else {**config, "implementation": self.implementation}
 
     def _serialized(self, name):
         value = getattr(self, name)
@@ -218,8 +232,11 @@ class KernelCell(Cell):
 
     def project(self, inputs):
         """`x W + b`, the columns of all gates side by side."""
-        projected = ops.matmul(inputs, self.cast(self.kernel))
-        return projected if self.bias is None else projected + self.cast(self.bias)
+        return affine(inputs, self.input_weights())
+
+    def input_weights(self):
+        """What `project` reads: `(W, b)`, in the dtype that this cell computes in; b may be None."""
+        return self.cast(self.kernel), self.cast(self.bias)
 
     def prepare(self, states, training=False):
         """`(U, mask)`: the recurrent kernel, and the mask of recurrent dropout `(B, H)` or None."""

@@ -16,6 +16,7 @@ import keras
 from keras import ops
 
 from keras_seq.cells.base import KernelCell, dropped
+from keras_seq.kernels.gru import gru_after_kernel, gru_before_kernel
 
 
 def gru_step(
@@ -37,7 +38,7 @@ def gru_step(
     if reset_after:
         product = ops.matmul(h_in, recurrent_kernel)
         if recurrent_bias is not None:
-            product = product + recurrent_bias
+            product = ops.add(product, recurrent_bias)
         z, r = map(recurrent_activation, ops.split(x_zr + product[:, : 2 * units], 2, axis=-1))
         n = activation(x_n + r * product[:, 2 * units :])
     else:
@@ -112,13 +113,10 @@ class GRUCell(KernelCell):
     def bias_shape(self):
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
-    def project(self, inputs):
-        """`x W + b`, the columns of z, r and n side by side."""
-        projected = ops.matmul(inputs, self.cast(self.kernel))
-        if self.bias is None:
-            return projected
-        bias = self.cast(self.bias)
-        return projected + (bias[0] if self.reset_after else bias)
+    def input_weights(self):
+        """`(W, b)`: with `reset_after` b is the first row of the bias."""
+        kernel, bias = super().input_weights()
+        return kernel, bias[0] if self.use_bias and len(self.bias.shape) == 2 else bias
 
     def prepare(self, states, training=False):
         """`(U, b', mask)`: recurrent kernel, its bias or None, and the mask of recurrent dropout or None."""
@@ -139,3 +137,8 @@ class GRUCell(KernelCell):
             self.recurrent_activation,
         )
         return h, [h]
+
+    def sequence_kernel(self):
+        """Backpropagation through time by hand: see `keras_seq.kernels`."""
+        make = gru_after_kernel if self.reset_after else gru_before_kernel
+        return make(self.activation, self.recurrent_activation)

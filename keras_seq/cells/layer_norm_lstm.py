@@ -17,6 +17,8 @@ from keras import ops
 from keras_seq.cells.base import dropped
 from keras_seq.cells.layer_norm import LayerNormed, layer_norm
 from keras_seq.cells.lstm import LSTMCell, lstm_memory, lstm_output
+from keras_seq.kernels.kernel import affine
+from keras_seq.kernels.layer_norm_lstm import layer_norm_lstm_kernel
 
 
 def layer_norm_lstm_step(
@@ -78,8 +80,13 @@ class LayerNormLSTMCell(LayerNormed, LSTMCell):
 
     def project(self, inputs):
         """`LN(x W) + b`, the columns of all gates side by side."""
-        normed = layer_norm(ops.matmul(inputs, self.cast(self.kernel)), *self.norm("kernel"), self.norm_epsilon)
-        return normed if self.bias is None else normed + self.cast(self.bias)
+        kernel, bias, norm = self.input_weights()
+        normed = layer_norm(affine(inputs, (kernel, None)), *norm, self.norm_epsilon)
+        return normed if bias is None else normed + bias
+
+    def input_weights(self):
+        """`(W, b, (gamma, beta))`: what `project` reads, with the norm of x W."""
+        return *super().input_weights(), self.norm("kernel")
 
     def prepare(self, states, training=False):
         """`(U, P, mask, norms)`: as in `LSTMCell`, and `(gamma, beta)` of the norms of h U and of c."""
@@ -99,3 +106,7 @@ class LayerNormLSTMCell(LayerNormed, LSTMCell):
             projection_kernel,
         )
         return h, [h, c]
+
+    def sequence_kernel(self):
+        """Backpropagation through time by hand: see `keras_seq.kernels`."""
+        return layer_norm_lstm_kernel(self.activation, self.recurrent_activation, self.norm_epsilon)

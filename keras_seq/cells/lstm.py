@@ -15,6 +15,7 @@ from keras import ops
 
 from keras_seq.cells.base import KernelCell, dropped
 from keras_seq.checks import positive_integer
+from keras_seq.kernels.lstm import lstm_kernel
 
 
 def lstm_step(
@@ -134,6 +135,10 @@ class LSTMCell(KernelCell):
             projection_kernel,
         )
         return h, [h, c]
+
+    def sequence_kernel(self):
+        """Backpropagation through time by hand: see `keras_seq.kernels`."""
+        return lstm_kernel(self.activation, self.recurrent_activation)
 
     def get_config(self):
         """The arguments of the constructor; without a projection those of `keras.layers.LSTMCell` alone."""

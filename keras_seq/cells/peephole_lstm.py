@@ -99,3 +99,7 @@ class PeepholeLSTMCell(LSTMCell):
             projection_kernel,
         )
         return h, [h, c]
+
+    def sequence_kernel(self):
+        """Backpropagation through time by hand: that of `LSTMCell`, with peepholes among the constants."""
+        return super().sequence_kernel()

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from keras_seq.cells.base import KernelCell, dropped
+from keras_seq.kernels.simple_rnn import simple_rnn_kernel
 
 
 def simple_rnn_step(projected, h, recurrent_kernel, activation=ops.tanh):
@@ -54,3 +55,7 @@ class SimpleRNNCell(KernelCell):
         recurrent_kernel, mask = constants
         h = simple_rnn_step(projected, dropped(states[0], mask), recurrent_kernel, self.activation)
         return h, [h]
+
+    def sequence_kernel(self):
+        """Backpropagation through time by hand: see `keras_seq.kernels`."""
+        return simple_rnn_kernel(self.activation)

@@ -1,0 +1,163 @@
+"""Backpropagation through time by hand, over a whole sequence: the loops that run a kernel.
+
+The sequence is read in chunks of K steps. In each, what concerns all steps at once (projections, gradients of weights)
+is done in bulk, on arrays that fit the cache; the loop over its steps holds the rest, and may be compiled: then for K
+steps, whatever T is.
+"""
+
+import functools
+
+from keras import ops, tree
+
+from keras_seq.backend import native
+from keras_seq.backend.loop import in_reading_order, shown_output, where_rows
+
+
+def run(
+    kernel,
+    inputs,
+    states,
+    weights,
+    constants,
+    *,
+    compiled,
+    mask=None,
+    go_backwards=False,
+    zero_output_for_mask=False,
+    return_sequences=True,
+):
+    """`(output, states)` of a kernel over `inputs` `(B, T, D)`, as `backend.loop.loop` gives them for the cell's step.
+
+    Its gradients are written by hand and of first order.
+
+    Args:
+        kernel: a `Kernel`.
+        inputs: `(B, T, D)`.
+        states: the states to start from.
+        weights, constants: see `Kernel`.
+        compiled: whether loops are compiled (on JAX they always are).
+        mask, go_backwards, zero_output_for_mask, return_sequences: as in `loop`.
+    """
+    xs = in_reading_order(inputs, mask, go_backwards)
+    x, keep = xs if mask is not None else (xs[0], None)
+    size = native.rows_to_compile_for(inputs) if compiled else None
+    if size is not None:
+        batch, dropout = ops.shape(inputs)[0], constants[kernel.mask_at]
+        x, keep = _with_rows(size, (x, keep), axis=1)
+        states, dropout = _with_rows(size, (states, dropout), axis=0)
+        constants = (*constants[: kernel.mask_at], dropout, *constants[kernel.mask_at + 1 :])
+    outputs, states = whole_sequence(
+        kernel, x, keep, states, weights, constants, return_sequences=return_sequences, compiled=compiled
+    )
+    if size is not None:
+        outputs, states = tree.map_structure(lambda y: None if y is None else y[..., :batch, :], (outputs, states))
+    output = ops.swapaxes(outputs, 0, 1) if return_sequences else states[0]
+    return shown_output(output, xs, mask is not None, return_sequences, zero_output_for_mask), states
+
+
+def _with_rows(size, nest, axis):
+    """Tensors with as many rows, the last ones zeros."""
+
+    def padded(tensor):
+        if tensor is None:
+            return None
+        shape = list(ops.shape(tensor))
+        shape[axis] = size - shape[axis]
+        return ops.concatenate([tensor, ops.zeros(shape, tensor.dtype)], axis=axis)
+
+    return tree.map_structure(padded, nest)
+
+
+def whole_sequence(kernel, x, keep, states, weights, constants, *, return_sequences, compiled):
+    """`(outputs, states)`: the outputs of all steps `(T, B, H)`, or None, and the last states.
+
+    `x` is `(T, B, D)`, in the order of reading; `keep` is None or booleans `(T, B)`, false where the states stay.
+    """
+    chunks = native.Chunks(x)
+    forward_pass, backward_pass = _passes(kernel, compiled)
+
+    def forward(arguments):
+        x, keep, states, weights, constants = arguments
+
+        def body(states, steps, chunk):
+            projected = kernel.project(chunk[0], weights)
+            last, after, saved = forward_pass(steps, projected, chunk[1], states, constants)
+            return last, (states, after, saved)
+
+        xs = chunks.split((x, keep))
+        states, kept = chunks.loop(body, states, xs)
+        outputs = chunks.join(kept[1][0]) if return_sequences else None
+        return (outputs, states), (xs, kept)
+
+    def backward(arguments, kept, d_results):
+        _, _, _, weights, constants = arguments
+        d_outputs, d_states = d_results
+        xs, (first, after, saved) = kept
+
+        def body(carry, steps, chunk):
+            d_states, d_weights, d_constants = carry
+            (x, keep), first, after, saved, d_outputs = chunk
+            before = _shifted(first, after)
+            d_states, d = backward_pass(steps, d_outputs, d_states, before, after, saved, keep, constants)
+            dx, of_weights = kernel.unproject(d[0], x, weights)
+            of_constants = kernel.sums(d, before, after, saved, constants)
+            return (d_states, _added(d_weights, of_weights), _added(d_constants, of_constants)), dx
+
+        carry = (d_states, _zeros_like(weights), _zeros_like(constants))
+        xs = (xs, first, after, saved, chunks.split(d_outputs))
+        (d_states, d_weights, d_constants), dx = chunks.loop(body, carry, xs, reverse=True)
+        return chunks.join(dx), None, d_states, d_weights, d_constants
+
+    return native.with_gradient(forward, backward)((x, keep, states, weights, constants))
+
+
+@functools.cache
+def _passes(kernel, compiled):
+    """The loops over the steps of a chunk, in both directions. One function for all layers: what is compiled for a
+    shape serves them all."""
+
+    def forward_pass(steps, projected, keep, states, constants):
+        """`(states, after, saved)`: the last states, those after each step, and what the way back needs."""
+        step = kernel.forward(constants)
+
+        def body(states, x):
+            projected, keep = x
+            new, saved = step(projected, states)
+            new = new if keep is None else where_rows(keep, new, states)
+            return new, (new, saved)
+
+        last, (after, saved) = native.scan(body, states, (projected, keep), steps=steps)
+        return last, after, saved
+
+    def backward_pass(steps, d_outputs, d_states, before, after, saved, keep, constants):
+        """`(d_states, d)`: the gradient of the states before the chunk, and the kernel's `d` of each step."""
+        step = kernel.backward(constants)
+
+        def body(d_states, x):
+            d_output, before, after, saved, keep = x
+            d_states = d_states if d_output is None else [d_states[0] + d_output, *d_states[1:]]
+            d_before, d = step(d_states, before, after, saved)
+            if keep is not None:
+                d_before = where_rows(keep, d_before, d_states)
+                d = where_rows(keep, d, _zeros_like(d))
+            return d_before, d
+
+        return native.scan(body, d_states, (d_outputs, before, after, saved, keep), reverse=True, steps=steps)
+
+    return (
+        (native.compiled(forward_pass), native.compiled(backward_pass)) if compiled else (forward_pass, backward_pass)
+    )
+
+
+def _shifted(first, after):
+    """The states before each step, from those before the first and those after each."""
+    return tree.map_structure(lambda f, a: ops.concatenate([ops.expand_dims(f, 0), a[:-1]]), first, after)
+
+
+def _zeros_like(nest):
+    return tree.map_structure(lambda x: None if x is None else ops.zeros_like(x), nest)
+
+
+def _added(sums, terms):
+    """Gradients so far, and those of one more chunk: None where there is none."""
+    return tree.map_structure(lambda s, t: s if t is None else s + ops.cast(t, s.dtype), sums, terms)

@@ -1,0 +1,97 @@
+"""Which of the ways to run a cell over a sequence is taken: the only place that decides.
+
+    loop              the cell's step, projection and all, at each time step; gradients by autodiff
+    hoisted loop      the projection of all steps first, as one product, then the loop
+    kernel            backpropagation through time by hand
+    compiled kernel   the same with its loops compiled by XLA; only in training, for an export must not hold XLA's ops
+
+Thresholds are measured, not guessed: `benchmarks/thresholds.py` writes `thresholds.json`.
+"""
+
+import functools
+import json
+import logging
+import math
+import pathlib
+
+from keras_seq.backend import native
+from keras_seq.kernels.kernel import has_derivative
+
+IMPLEMENTATIONS = ("auto", "loop", "kernel")
+USUAL_BATCH = 32  # stands for a batch size that is not known before the graph runs
+FEWEST_STEPS = 8  # below, what a kernel does before and after its loop is not worth it
+
+log = logging.getLogger("keras_seq")
+
+
+def resolve(cell, batch, steps, training, forced=False):
+    """The way to run a cell: "loop", "hoisted loop", "kernel" or "compiled kernel".
+
+    Args:
+        cell: a cell; what its `implementation` says is done, and "auto" leaves it to the table of thresholds.
+        batch, steps: `B` and `T`, None where they are not known.
+        training: whether the pass trains. Exports are traced with False.
+        forced: whether it must be a kernel, because another cell of a stack asks for one.
+
+    Raises:
+        ValueError: if the cell asks for a kernel and cannot have one; the message says why.
+    """
+    if cell.implementation == "kernel" or forced:
+        reason = "it has `implementation='loop'`." if cell.implementation == "loop" else why_no_kernel(cell)
+        if reason:
+            raise ValueError(
+                f"Cell {cell.name!r} is to run as a kernel, by `implementation='kernel'`, and cannot: {reason} "
+                "Use `implementation='auto'` or 'loop'."
+            )
+        return _kernel(training)
+    limits = _limits(type(cell).__name__, cell.units, bool(training)) if hasattr(cell, "units") else {}
+    batch = USUAL_BATCH if batch is None else batch
+    worth_it = training and batch <= limits.get("kernel", 0) and not (steps is not None and steps < FEWEST_STEPS)
+    if cell.implementation != "loop" and worth_it and not why_no_kernel(cell):
+        return _kernel(training)
+    return "hoisted loop" if batch <= limits.get("hoisted", 0) else "loop"
+
+
+def _kernel(training):
+    return "compiled kernel" if training and native.COMPILES_KERNELS else "kernel"
+
+
+def why_no_kernel(cell):
+    """None if a cell has a kernel, else the reason, as a sentence."""
+    if not hasattr(cell, "sequence_kernel"):
+        return f"there is none for {type(cell).__name__}."
+    if not _is_of_one_class(type(cell)):
+        return f"{type(cell).__name__} changes the step of the cell that it derives from."
+    unknown = [
+        f"{name}={getattr(activation, '__name__', activation)}"
+        for name, activation in cell.activations().items()
+        if not has_derivative(activation)
+    ]
+    if unknown:
+        return f"{', '.join(unknown)} is none of tanh, sigmoid, relu and linear."
+    return None
+
+
+@functools.cache
+def _is_of_one_class(cls):
+    """Whether no subclass changes what the kernel computes without bringing a kernel of its own."""
+
+    def depth(name):
+        return next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
+
+    return all(depth("sequence_kernel") <= depth(name) for name in ("step", "prepare", "project", "input_weights"))
+
+
+def _limits(name, units, training):
+    """The largest batch sizes for which a kernel, and a projection before the loop, are worth it."""
+    by_pass = _table().get(native.NAME, {}).get(name.removesuffix("Cell"), {})
+    by_units = by_pass.get("training" if training else "inference", {})
+    if not by_units:
+        return {}
+    nearest = min(by_units, key=lambda measured: abs(math.log(int(measured) / units)))
+    return by_units[nearest]
+
+
+@functools.cache
+def _table():
+    return json.loads((pathlib.Path(__file__).parent / "thresholds.json").read_text())["limits"]

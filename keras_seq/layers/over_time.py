@@ -1,0 +1,77 @@
+"""A cell over time, in the way that `kernels.resolve` chooses."""
+
+from keras import ops
+
+from keras_seq import kernels
+from keras_seq.backend.loop import loop, zero_where_masked
+from keras_seq.cells.base import dropped
+from keras_seq.layers.stacked import StackedRNNCells, in_dtype_of
+
+_logged = set()
+
+
+def implementation_of(layer, cell, batch, steps, training, only_loop=None):
+    """The name of the way to run the cell of a layer: see `kernels.resolve`. It is logged once for each layer.
+
+    Args:
+        layer: the layer, for messages.
+        cell: its cell, on the seam of ours. A stack runs as kernels if each of its cells does, else in one loop.
+        batch, steps: `B` and `T`, or None.
+        training: whether the pass trains.
+        only_loop: what is asked for that needs the loop, in words, or None.
+    """
+    cells = cell.cells if isinstance(cell, StackedRNNCells) else [cell]
+    forced = any(getattr(one, "implementation", None) == "kernel" for one in cells)
+    if only_loop or not all(hasattr(one, "implementation") for one in cells):
+        if forced:
+            raise ValueError(
+                f"Layer {layer.name!r} has `implementation='kernel'` and cannot run as a kernel: "
+                f"{only_loop or 'a cell that is not of this package'} needs the loop. Use `implementation='auto'` or "
+                "'loop'."
+            )
+        chosen = "loop"
+    else:
+        ways = {kernels.resolve(one, batch, steps, training, forced) for one in cells}
+        chosen = ways.pop() if len(ways) == 1 else "loop"
+        if len(cells) > 1 and chosen == "hoisted loop":
+            chosen = "loop"
+    if (layer.name, chosen) not in _logged:
+        _logged.add((layer.name, chosen))
+        kernels.log.info("layer %s: %s (B=%s, T=%s, training=%s)", layer.name, chosen, batch, steps, bool(training))
+    return chosen
+
+
+def over_time(implementation, cell, inputs, states, constants, mask, go_backwards, **how):
+    """`(output, states)` of a cell over `inputs` `(B, T, D)` by a hoisted loop or a kernel.
+
+    `how` are `return_sequences` and `zero_output_for_mask`, as in `backend.loop.loop`.
+    """
+    if implementation == "hoisted loop":
+        inputs = inputs if mask is None else zero_where_masked(inputs, mask)
+        projected = cell.project(inputs)
+        return loop(
+            lambda x, states: cell.step(x, states, constants),
+            projected,
+            states,
+            mask=mask,
+            go_backwards=go_backwards,
+            **how,
+        )
+    compiled = implementation == "compiled kernel"
+    if not isinstance(cell, StackedRNNCells):
+        return _run(cell, inputs, states, constants, compiled, mask=mask, go_backwards=go_backwards, **how)
+    # A cell of a stack reads nothing of those above it, so each may read the whole sequence by itself.
+    if go_backwards:
+        inputs, mask = ops.flip(inputs, axis=1), None if mask is None else ops.flip(mask, axis=1)
+    new_states, last = [], len(states) - 1
+    for index, (one, own, (drop, prepared)) in enumerate(zip(cell.cells, states, constants, strict=True)):
+        if index:
+            inputs = dropped(in_dtype_of(one, inputs), None if drop is None else ops.expand_dims(drop, 1))
+        inputs, new = _run(one, inputs, own, prepared, compiled, mask=mask, **(how if index == last else {}))
+        new_states.append(new)
+    return inputs, new_states
+
+
+def _run(cell, inputs, states, constants, compiled, **how):
+    kernel, weights = cell.sequence_kernel(), cell.input_weights()
+    return kernels.run(kernel, inputs, states, weights, constants, compiled=compiled, **how)
