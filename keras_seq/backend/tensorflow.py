@@ -108,7 +108,7 @@ class Chunks:
         return tf.ensure_shape(whole, [self.length if isinstance(self.length, int) else None, *shape[1:]])
 
     def loop(self, body, carry, xs, *, reverse=False):
-        """`carry, y = body(carry, steps, x)` for each chunk, of which the first `steps` are meant; arrays of the `y`."""
+        """`carry, y = body(carry, steps, x)` for each chunk, whose first `steps` are meant; and arrays of the `y`."""
         arrays = _tensors(xs)
         specs = [tf.TensorSpec(array.element_shape, array.dtype) for array in arrays]
         _, y_spec = spec_of(body, carry, tf.constant(0), _packed(xs, specs))
@@ -162,7 +162,8 @@ def with_gradient(forward, backward):
 
             return _tensors(results_spec), gradient
 
-        flat_results = flat_run(*_tensors(arguments))
+        # A variable that is read inside would have to be given its gradient apart.
+        flat_results = flat_run(*map(tf.convert_to_tensor, _tensors(arguments)))
         return _packed(results_spec, flat_results)
 
     return run

@@ -33,17 +33,17 @@ def gru_step(
 
     `projected` = x W + b is `(B, 3H)`; `h` before the step and `h_in`, which enters the products, are `(B, H)`.
     """
-    units = h.shape[-1]
-    x_zr, x_n = projected[:, : 2 * units], projected[:, 2 * units :]
+    x_z, x_r, x_n = ops.split(projected, 3, axis=-1)
     if reset_after:
-        product = ops.matmul(h_in, recurrent_kernel)
-        if recurrent_bias is not None:
-            product = ops.add(product, recurrent_bias)
-        z, r = map(recurrent_activation, ops.split(x_zr + product[:, : 2 * units], 2, axis=-1))
-        n = activation(x_n + r * product[:, 2 * units :])
+        products = ops.matmul(h_in, recurrent_kernel)
+        products = products if recurrent_bias is None else products + recurrent_bias
+        h_z, h_r, h_n = ops.split(products, 3, axis=-1)
+        z, r = recurrent_activation(x_z + h_z), recurrent_activation(x_r + h_r)
+        n = activation(x_n + r * h_n)
     else:
-        sums = x_zr + ops.matmul(h_in, recurrent_kernel[:, : 2 * units])
-        z, r = map(recurrent_activation, ops.split(sums, 2, axis=-1))
+        units = h.shape[-1]
+        h_z, h_r = ops.split(ops.matmul(h_in, recurrent_kernel[:, : 2 * units]), 2, axis=-1)
+        z, r = recurrent_activation(x_z + h_z), recurrent_activation(x_r + h_r)
         n = activation(x_n + ops.matmul(r * h_in, recurrent_kernel[:, 2 * units :]))
     return z * h + (1 - z) * n
 

@@ -16,7 +16,7 @@ from keras import ops
 
 
 class Kernel(NamedTuple):
-    """One recurrence by hand. `constants` is what the cell's `prepare` returns, `weights` what its `input_weights` does.
+    """One recurrence by hand. `constants` is what the cell's `prepare` returns, `weights` what `input_weights` does.
 
     Args:
         forward: `forward(constants)` gives `step(projected, states) -> (states, saved)`, for one step. The first state
@@ -42,7 +42,8 @@ def affine(x, weights):
     """`x W + b` for one step `(B, D)`, or as one product for all steps `(K, B, D)`; `weights` are W, and b or None."""
     kernel, bias = weights
     projected = ops.matmul(rows(x), kernel)
-    projected = projected if bias is None else ops.add(projected, bias)  # `add`: TensorFlow fuses it with the product
+    # Not `ops.add`: TensorFlow would fuse product and bias, which is slower for a single step.
+    projected = projected if bias is None else projected + bias
     return projected if len(x.shape) == 2 else ops.reshape(projected, (*ops.shape(x)[:-1], kernel.shape[-1]))
 
 

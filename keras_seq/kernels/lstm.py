@@ -77,7 +77,7 @@ def lstm_kernel(activation, recurrent_activation):
 
 
 def _parts(constants):
-    """Recurrent kernel, projection kernel or None, dropout mask or None, and peepholes, thrice None if there are none."""
+    """Recurrent kernel, projection kernel, dropout mask (or None), and peepholes (or three times None)."""
     recurrent_kernel, projection, mask, *peepholes = constants
     return recurrent_kernel, projection, mask, (peepholes[0] if peepholes else (None, None, None))
 
