@@ -98,7 +98,10 @@ class Chunks:
         known = self.size if isinstance(self.size, int) else None
         pieces = tf.reshape(tensor, tf.concat([[self.count, self.size], tf.shape(tensor)[1:]], 0))
         pieces = tf.ensure_shape(pieces, [None, known, *tensor.shape[1:]])
-        return tf.TensorArray(tensor.dtype, self.count, element_shape=pieces.shape[1:]).unstack(pieces)
+        return self._array(tensor.dtype, pieces.shape[1:]).unstack(pieces)
+
+    def _array(self, dtype, shape):
+        return tf.TensorArray(dtype, self.count, element_shape=shape, clear_after_read=False)  # read on both ways
 
     def join(self, array):
         """An array of chunks as one tensor `(T, ...)`."""
@@ -112,7 +115,7 @@ class Chunks:
         arrays = _tensors(xs)
         specs = [tf.TensorSpec(array.element_shape, array.dtype) for array in arrays]
         _, y_spec = spec_of(body, carry, tf.constant(0), _packed(xs, specs))
-        writes = [tf.TensorArray(y.dtype, self.count, element_shape=y.shape) for y in _tensors(y_spec)]
+        writes = [self._array(y.dtype, y.shape) for y in _tensors(y_spec)]
 
         def advance(carry, at):
             steps = tf.minimum(self.size, self.length - at * self.size)

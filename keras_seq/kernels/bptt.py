@@ -20,7 +20,8 @@ def run(
     weights,
     constants,
     *,
-    compiled,
+    compiled=False,
+    by_hand=True,
     mask=None,
     go_backwards=False,
     zero_output_for_mask=False,
@@ -28,14 +29,14 @@ def run(
 ):
     """`(output, states)` of a kernel over `inputs` `(B, T, D)`, as `backend.loop.loop` gives them for the cell's step.
 
-    Its gradients are written by hand and of first order.
-
     Args:
         kernel: a `Kernel`.
         inputs: `(B, T, D)`.
         states: the states to start from.
         weights, constants: see `Kernel`.
         compiled: whether loops are compiled (on JAX they always are).
+        by_hand: whether gradients are those written by hand, of first order only. They cannot be written to a
+            SavedModel, so without training they are left to autodiff.
         mask, go_backwards, zero_output_for_mask, return_sequences: as in `loop`.
     """
     xs = in_reading_order(inputs, mask, go_backwards)
@@ -46,9 +47,8 @@ def run(
         x, keep = _with_rows(size, (x, keep), axis=1)
         states, dropout = _with_rows(size, (states, dropout), axis=0)
         constants = (*constants[: kernel.mask_at], dropout, *constants[kernel.mask_at + 1 :])
-    outputs, states = whole_sequence(
-        kernel, x, keep, states, weights, constants, return_sequences=return_sequences, compiled=compiled
-    )
+    arguments = (x, keep, states, weights, constants)
+    outputs, states = whole_sequence(kernel, arguments, return_sequences, compiled, by_hand)
     if size is not None:
         outputs, states = tree.map_structure(lambda y: None if y is None else y[..., :batch, :], (outputs, states))
     output = ops.swapaxes(outputs, 0, 1) if return_sequences else states[0]
@@ -68,12 +68,13 @@ def _with_rows(size, nest, axis):
     return tree.map_structure(padded, nest)
 
 
-def whole_sequence(kernel, x, keep, states, weights, constants, *, return_sequences, compiled):
+def whole_sequence(kernel, arguments, return_sequences, compiled, by_hand):
     """`(outputs, states)`: the outputs of all steps `(T, B, H)`, or None, and the last states.
 
-    `x` is `(T, B, D)`, in the order of reading; `keep` is None or booleans `(T, B)`, false where the states stay.
+    `arguments` are `x`, `(T, B, D)` in the order of reading; `keep`, None or booleans `(T, B)`, false where the states
+    stay; `states`, `weights` and `constants`.
     """
-    chunks = native.Chunks(x)
+    chunks = native.Chunks(arguments[0])
     forward_pass, backward_pass = _passes(kernel, compiled)
 
     def forward(arguments):
@@ -108,7 +109,7 @@ def whole_sequence(kernel, x, keep, states, weights, constants, *, return_sequen
         (d_states, d_weights, d_constants), dx = chunks.loop(body, carry, xs, reverse=True)
         return chunks.join(dx), None, d_states, d_weights, d_constants
 
-    return native.with_gradient(forward, backward)((x, keep, states, weights, constants))
+    return native.with_gradient(forward, backward)(arguments) if by_hand else forward(arguments)[0]
 
 
 @functools.cache

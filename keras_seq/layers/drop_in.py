@@ -55,7 +55,7 @@ def drop_in(cell_class, like=None):
             config = super().get_config()
             config.pop("cell")
             of_the_cell = self.cell.get_config()
-            config.update({name: of_the_cell[name] for name in of_cell if name in of_the_cell})
+            config.update({name: of_the_cell[name] for name in (*of_cell, "implementation") if name in of_the_cell})
             config["activity_regularizer"] = keras.regularizers.serialize(self.activity_regularizer)
             if takes_cudnn:
                 config["use_cudnn"] = self.use_cudnn

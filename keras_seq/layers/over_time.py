@@ -4,7 +4,7 @@ from keras import ops
 
 from keras_seq import kernels
 from keras_seq.backend.loop import loop, zero_where_masked
-from keras_seq.cells.base import dropped
+from keras_seq.cells.base import Cell, dropped
 from keras_seq.layers.stacked import StackedRNNCells, in_dtype_of
 
 _logged = set()
@@ -22,7 +22,7 @@ def implementation_of(layer, cell, batch, steps, training, only_loop=None):
     """
     cells = cell.cells if isinstance(cell, StackedRNNCells) else [cell]
     forced = any(getattr(one, "implementation", None) == "kernel" for one in cells)
-    if only_loop or not all(hasattr(one, "implementation") for one in cells):
+    if only_loop or not all(isinstance(one, Cell) for one in cells):
         if forced:
             raise ValueError(
                 f"Layer {layer.name!r} has `implementation='kernel'` and cannot run as a kernel: "
@@ -41,7 +41,7 @@ def implementation_of(layer, cell, batch, steps, training, only_loop=None):
     return chosen
 
 
-def over_time(implementation, cell, inputs, states, constants, mask, go_backwards, **how):
+def over_time(implementation, cell, inputs, states, constants, training, mask, go_backwards, **how):
     """`(output, states)` of a cell over `inputs` `(B, T, D)` by a hoisted loop or a kernel.
 
     `how` are `return_sequences` and `zero_output_for_mask`, as in `backend.loop.loop`.
@@ -57,21 +57,20 @@ def over_time(implementation, cell, inputs, states, constants, mask, go_backward
             go_backwards=go_backwards,
             **how,
         )
-    compiled = implementation == "compiled kernel"
+    way = {"compiled": implementation == "compiled kernel", "by_hand": bool(training), "mask": mask}
     if not isinstance(cell, StackedRNNCells):
-        return _run(cell, inputs, states, constants, compiled, mask=mask, go_backwards=go_backwards, **how)
+        return _run(cell, inputs, states, constants, go_backwards=go_backwards, **way, **how)
     # A cell of a stack reads nothing of those above it, so each may read the whole sequence by itself.
     if go_backwards:
-        inputs, mask = ops.flip(inputs, axis=1), None if mask is None else ops.flip(mask, axis=1)
+        inputs, way["mask"] = ops.flip(inputs, axis=1), None if mask is None else ops.flip(mask, axis=1)
     new_states, last = [], len(states) - 1
     for index, (one, own, (drop, prepared)) in enumerate(zip(cell.cells, states, constants, strict=True)):
         if index:
             inputs = dropped(in_dtype_of(one, inputs), None if drop is None else ops.expand_dims(drop, 1))
-        inputs, new = _run(one, inputs, own, prepared, compiled, mask=mask, **(how if index == last else {}))
+        inputs, new = _run(one, inputs, own, prepared, **way, **(how if index == last else {}))
         new_states.append(new)
     return inputs, new_states
 
 
-def _run(cell, inputs, states, constants, compiled, **how):
-    kernel, weights = cell.sequence_kernel(), cell.input_weights()
-    return kernels.run(kernel, inputs, states, weights, constants, compiled=compiled, **how)
+def _run(cell, inputs, states, constants, **how):
+    return kernels.run(cell.sequence_kernel(), inputs, states, cell.input_weights(), constants, **how)

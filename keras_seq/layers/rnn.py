@@ -190,7 +190,7 @@ class RNN(KeepsStates, keras.layers.RNN):
         if chosen != "loop":
             how = {"return_sequences": self.return_sequences, "zero_output_for_mask": self.zero_output_for_mask}
             inputs = cell.drop_inputs(sequences, training)
-            return over_time(chosen, cell, inputs, initial_state, constants, mask, self.go_backwards, **how)
+            return over_time(chosen, cell, inputs, initial_state, constants, training, mask, self.go_backwards, **how)
 
         def step(x, states, perturbation=None):
             return advance(cell, cell.project(x), states, constants, perturbation)

@@ -49,7 +49,8 @@ class Recurrence:
 
 def recurrence(form, rng, steps, batch=B, dtype="float64", scale=0.7, dropout=False):
     """A recurrence with random numbers everywhere, the mask of recurrent dropout too if there is one."""
-    cell = FORMS[form](activation=TANH, dtype=dtype)
+    half = dtype in ("float16", "bfloat16")
+    cell = FORMS[form](activation=TANH, dtype=f"mixed_{dtype}" if half else dtype)
     cell.build((None, D))
     states = cell.get_initial_state(batch)
     weights, constants = cell.input_weights(), cell.prepare(states, False)
