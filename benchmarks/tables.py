@@ -10,6 +10,7 @@ import statistics
 import sys
 from pathlib import Path
 
+import recurrent_report
 from sentiment_settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
@@ -154,6 +155,22 @@ def vectorize():
     return table(["reading and vectorising", "wall", "CPU", "peak memory", "of which imports"], [row])
 
 
+def recurrent():
+    return table(*recurrent_report.by_layer("tensorflow"))
+
+
+def recurrent_jax():
+    return table(*recurrent_report.by_layer("jax"))
+
+
+def recurrent_shapes():
+    return table(*recurrent_report.by_shape("tensorflow"))
+
+
+def recurrent_shapes_jax():
+    return table(*recurrent_report.by_shape("jax"))
+
+
 def number(value):
     return "" if value is None else f"{value:.3f}"
 
@@ -170,7 +187,8 @@ def table(head, rows):
 
 def filled(text):
     """A page with each table behind its marker made anew."""
-    for make in (demo, sentiment, changes, text_pipeline, vectorize):
+    recurrent_tables = (recurrent, recurrent_jax, recurrent_shapes, recurrent_shapes_jax)
+    for make in (demo, sentiment, changes, text_pipeline, vectorize, *recurrent_tables):
         marker = f"<!-- table: {make.__name__} -->"
         if marker in text:
             text = re.sub(rf"{marker}\n+(\|[^\n]*\n)*\n*", lambda _, m=marker, f=make: f"{m}\n\n{f()}\n\n", text)

@@ -5,12 +5,14 @@
     python benchmarks/thresholds.py --layers LSTM GRU       # some of them; the others stay as they are
 
 Each way to run a cell (`keras_seq.kernels.resolve` names them) takes a training step, and an inference, in turns with
-the others, at T = 64, D = H, for each width H and batch size B. The limit of a way is the largest B up to which it is
-faster than the loop, by at least 3 %, at all B measured; 0 if it never is. What was measured is written beside it.
+the others, at T = 64, D = H, for each width H and batch size B. The limit of a way is the B up to which it is taken, so
+that the geometric mean over all B is least; 0 if it never is. What was measured goes to
+results/thresholds_BACKEND.json.
 """
 
 import argparse
 import json
+import math
 import os
 import pathlib
 from unittest import mock
@@ -18,6 +20,7 @@ from unittest import mock
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+import results_file
 from contestants import contestants
 from stopwatch import in_turns
 
@@ -40,7 +43,7 @@ def measure(layer, batch, width):
     ways = ["loop", "hoisted loop", *([BY_HAND] if by_hand else [])]
     passes = {}
     for way in ways:
-        with mock.patch.object(kernels, "resolve", lambda *_, way=way: way):
+        with mock.patch.object(kernels, "resolve", lambda *_, way=way, **__: way):
             passes[way] = contestants(layer, (batch, STEPS, width, width), False, only="ours")["ours"]
             for one in passes[way]:
                 one()  # traced and compiled while the choice is forced
@@ -52,40 +55,62 @@ def measure(layer, batch, width):
     return found
 
 
-def limit(measured, way):
-    """The largest batch size up to which a way beats the loop; `measured` is `{B: {way: milliseconds}}`."""
-    best = 0
-    for batch in sorted(measured):
-        others = min(spent for name, spent in measured[batch].items() if name != way and name != BY_HAND)
-        if way not in measured[batch] or measured[batch][way] > 0.97 * others:
-            break
-        best = batch
-    # Nothing is known above the largest batch that was measured: products are all that counts there.
-    return best
+def limits(measured):
+    """`{"hoisted": B, "kernel": B}` from `{B: {way: milliseconds}}`: up to which batch size each way is taken."""
+    loops = {batch: spent["loop"] for batch, spent in measured.items()}
+    hoisted = limit({batch: spent["hoisted loop"] for batch, spent in measured.items()}, loops)
+    by_hand = {batch: spent[BY_HAND] for batch, spent in measured.items() if BY_HAND in spent}
+    if not by_hand:
+        return {"hoisted": hoisted}
+    otherwise = {batch: spent["hoisted loop" if batch <= hoisted else "loop"] for batch, spent in measured.items()}
+    return {"hoisted": hoisted, "kernel": limit(by_hand, otherwise)}
+
+
+def limit(way, otherwise):
+    """The batch size up to which a way is taken so that the geometric mean over all of them is least; 0 for never."""
+
+    def cost(largest):
+        return sum(math.log((way if batch <= largest else otherwise)[batch]) for batch in otherwise)
+
+    return min((0, *sorted(otherwise)), key=cost)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", nargs="*", choices=LAYERS, default=LAYERS)
     arguments = parser.parse_args()
-    table = json.loads(FILE.read_text())
+    name = f"thresholds_{keras.backend.backend()}"
+    path = results_file.RESULTS / f"{name}.json"
+    layers = json.loads(path.read_text())["layers"] if path.exists() else {}
     for layer in arguments.layers:
-        by_pass = {"training": {}, "inference": {}}
+        layers[layer] = {"training": {}, "inference": {}}
         for width in WIDTHS:
             by_batch = {batch: measure(layer, batch, width) for batch in BATCHES if batch * width * width <= WORK}
-            for name, found in by_pass.items():
-                measured = {batch: spent[name] for batch, spent in by_batch.items()}
-                ways = {"hoisted": "hoisted loop", **({"kernel": BY_HAND} if name == "training" else {})}
-                found[width] = {key: limit(measured, way) for key, way in ways.items()}
-                found[width]["milliseconds"] = measured
-                print(layer, name, width, json.dumps(found[width]), flush=True)
-        backend = table["limits"].setdefault(keras.backend.backend(), {})
-        backend[layer] = json.loads(json.dumps(by_pass))
-        table["protocol"] = " ".join(__doc__.split("\n\n")[2].split())
-        table["versions"] = {**table.get("versions", {}), **ks.saving.versions()}
-        temporary = FILE.with_suffix(".part")
-        temporary.write_text(json.dumps(table, indent=1) + "\n")
-        temporary.replace(FILE)
+            for what, of_widths in layers[layer].items():
+                of_widths[str(width)] = {str(batch): spent[what] for batch, spent in by_batch.items()}
+                print(layer, what, width, json.dumps(of_widths[str(width)]), flush=True)
+        protocol = " ".join(__doc__.split("\n\n")[2].split())
+        results_file.write(name, {"protocol": protocol, "versions": ks.saving.versions(), "layers": layers})
+    write_limits()
+
+
+def write_limits():
+    """The table that the package ships, from what was measured on all backends."""
+    table = {}
+    for path in sorted(results_file.RESULTS.glob("thresholds_*.json")):
+        layers = json.loads(path.read_text())["layers"]
+        table[path.stem.removeprefix("thresholds_")] = {
+            layer: {
+                what: {
+                    width: limits({int(b): spent for b, spent in found.items()}) for width, found in of_widths.items()
+                }
+                for what, of_widths in by_pass.items()
+            }
+            for layer, by_pass in layers.items()
+        }
+    temporary = FILE.with_suffix(".part")
+    temporary.write_text(json.dumps({"limits": table}, indent=1) + "\n")
+    temporary.replace(FILE)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,17 @@ except ImportError:
         return getattr(tensor, "_keras_mask", None)
 
 
+try:
+    # cuDNN's layers, as Keras calls them: `lstm`, `gru`, and `cudnn_ok`, which knows whether there is a GPU. Its public
+    # layers would build weights of their own. Without these names `use_cudnn` finds no cuDNN.
+    from keras.src import backend as cudnn_layers
+
+    if not all(hasattr(cudnn_layers, name) for name in ("lstm", "gru", "cudnn_ok")):
+        cudnn_layers = None
+except ImportError:
+    cudnn_layers = None
+
+
 def mask_of(tensor):
     """The mask that Keras keeps with a tensor, or None."""
     return _kept_mask(tensor)

@@ -3,8 +3,10 @@
     loop              the cell's step, projection and all, at each time step; gradients by autodiff
     hoisted loop      the projection of all steps first, as one product, then the loop
     kernel            backpropagation through time by hand
-    compiled kernel   the same with its loops compiled by XLA; only in training, for an export must not hold XLA's ops
+    compiled kernel   the same with its loops compiled by XLA
+    cudnn             cuDNN's LSTM or GRU, on a GPU
 
+The last two are for training only: an export, which is traced without, must hold neither.
 Thresholds are measured, not guessed: `benchmarks/thresholds.py` writes `thresholds.json`.
 """
 
@@ -15,41 +17,53 @@ import math
 import pathlib
 
 from keras_seq.backend import native
+from keras_seq.kernels.cudnn import why_no_cudnn
 from keras_seq.kernels.kernel import has_derivative
 
-IMPLEMENTATIONS = ("auto", "loop", "kernel")
+IMPLEMENTATIONS = ("auto", "loop", "kernel", "cudnn")
 USUAL_BATCH = 32  # stands for a batch size that is not known before the graph runs
 FEWEST_STEPS = 8  # below, what a kernel does before and after its loop is not worth it
 
 log = logging.getLogger("keras_seq")
 
 
-def resolve(cell, batch, steps, training, forced=False):
-    """The way to run a cell: "loop", "hoisted loop", "kernel" or "compiled kernel".
+def resolve(cell, batch, steps, training, *, masked=False, use_cudnn=None, forced=False):
+    """The way to run a cell: "loop", "hoisted loop", "kernel", "compiled kernel" or "cudnn".
 
     Args:
         cell: a cell; what its `implementation` says is done, and "auto" leaves it to the table of thresholds.
         batch, steps: `B` and `T`, None where they are not known.
         training: whether the pass trains. Exports are traced with False.
+        masked: whether there is a mask.
+        use_cudnn: what the layer says, True, False or "auto"; it wins. None if it says nothing.
         forced: whether it must be a kernel, because another cell of a stack asks for one.
 
     Raises:
-        ValueError: if the cell asks for a kernel and cannot have one; the message says why.
+        ValueError: if a kernel or cuDNN is asked for and cannot run; the message says why.
     """
+    if use_cudnn is True or (cell.implementation == "cudnn" and use_cudnn is not False):
+        asked = "`use_cudnn=True`" if use_cudnn is True else "`implementation='cudnn'`"
+        _refuse_if(why_no_cudnn(cell, masked, training), cell, f"by cuDNN, by {asked}", "Leave it at 'auto'.")
+        if training:
+            return "cudnn"
     if cell.implementation == "kernel" or forced:
         reason = "it has `implementation='loop'`." if cell.implementation == "loop" else why_no_kernel(cell)
-        if reason:
-            raise ValueError(
-                f"Cell {cell.name!r} is to run as a kernel, by `implementation='kernel'`, and cannot: {reason} "
-                "Use `implementation='auto'` or 'loop'."
-            )
+        remedy = "Use `implementation='auto'` or 'loop'."
+        _refuse_if(reason, cell, "as a kernel, by `implementation='kernel'`", remedy)
         return _kernel(training)
+    if use_cudnn == "auto" and cell.implementation == "auto" and training and not why_no_cudnn(cell, masked, True):
+        return "cudnn"
     limits = _limits(type(cell).__name__, cell.units, bool(training)) if hasattr(cell, "units") else {}
     batch = USUAL_BATCH if batch is None else batch
     worth_it = training and batch <= limits.get("kernel", 0) and not (steps is not None and steps < FEWEST_STEPS)
     if cell.implementation != "loop" and worth_it and not why_no_kernel(cell):
         return _kernel(training)
     return "hoisted loop" if batch <= limits.get("hoisted", 0) else "loop"
+
+
+def _refuse_if(reason, cell, how, remedy):
+    if reason:
+        raise ValueError(f"Cell {cell.name!r} is to run {how}, and cannot: {reason} {remedy}")
 
 
 def _kernel(training):

@@ -14,8 +14,8 @@ def drop_in(cell_class, like=None):
 
     Arguments of the cell that `like` lacks follow its own, by keyword alone; where Keras has no such layer, the
     constructor is that of the cell, with the arguments of `RNN` after it. Arguments that the cell's constructor has go
-    to the cell, the rest to `RNN`. Each argument of the cell can be read off the layer. `use_cudnn=True` raises when
-    the layer is called, because this package has no cuDNN kernel.
+    to the cell, the rest to `RNN`. Each argument of the cell can be read off the layer. What `use_cudnn` says wins over
+    `implementation`: True raises where cuDNN cannot run, False never uses it, "auto" uses it to train where it can.
 
     Args:
         cell_class: a class of cells.
@@ -42,14 +42,6 @@ def drop_in(cell_class, like=None):
             self.input_spec = keras.layers.InputSpec(ndim=3)
             if takes_cudnn:
                 self.use_cudnn = use_cudnn
-
-        def _check(self, *args):
-            if getattr(self, "use_cudnn", None) is True:
-                raise ValueError(
-                    f"Argument `use_cudnn` of layer {self.name!r} must be 'auto' or False, got True: keras_seq has no "
-                    "cuDNN kernel. Leave it at 'auto', or use the layer of keras.layers."
-                )
-            super()._check(*args)
 
         def get_config(self):
             config = super().get_config()

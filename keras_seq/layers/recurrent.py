@@ -32,7 +32,7 @@ class SimpleRNN(drop_in(SimpleRNNCell, like=keras.layers.SimpleRNN)):
 class LSTM(drop_in(LSTMCell, like=keras.layers.LSTM)):
     """Long short-term memory over time: `RNN(LSTMCell(units))`.
 
-    Drop-in for `keras.layers.LSTM`: the same arguments (all of them work but `use_cudnn=True`), weights and results.
+    Drop-in for `keras.layers.LSTM`: the same arguments, weights and results.
     One argument is more: with `projection_size=P` outputs and `h` are `(B, P)`, projected from `H` units. Its cell,
     `LSTMCell`, explains the arguments and has the equations; call arguments, masks and results are those of `RNN`.
 
@@ -48,7 +48,7 @@ class LSTM(drop_in(LSTMCell, like=keras.layers.LSTM)):
 class GRU(drop_in(GRUCell, like=keras.layers.GRU)):
     """Gated recurrent units over time: `RNN(GRUCell(units))`.
 
-    Drop-in for `keras.layers.GRU`: the same arguments (all of them work but `use_cudnn=True`), weights and results.
+    Drop-in for `keras.layers.GRU`: the same arguments, weights and results.
     Its cell, `GRUCell`, explains the arguments and has the equations; call arguments, masks and results are those
     of `RNN`.
 

@@ -9,7 +9,7 @@ from keras_seq.backend.loop import loop, where_rows
 from keras_seq.cells.base import map_sizes
 from keras_seq.checks import check_mask, check_sequences, fits
 from keras_seq.layers.context import memory_context
-from keras_seq.layers.over_time import implementation_of, over_time
+from keras_seq.layers.over_time import asks_for_the_loop, implementation_of, over_time
 from keras_seq.layers.stacked import (
     StackedRNNCells,
     advance,
@@ -185,8 +185,9 @@ class RNN(KeepsStates, keras.layers.RNN):
         """
         cell = on_seam(self.cell, tree.flatten(sequences)[0].shape[-1])
         constants = cell.prepare(initial_state, training, **(context or {}))
-        only_loop = self._only_loop(context, reset_mask, perturbation, return_trace, sequences)
-        chosen = implementation_of(self, cell, *tree.flatten(sequences)[0].shape[:2], training, only_loop)
+        only_loop = asks_for_the_loop(self, sequences, context, reset_mask, perturbation, return_trace)
+        shape = tree.flatten(sequences)[0].shape[:2]
+        chosen = implementation_of(self, cell, *shape, training, mask is not None, only_loop)
         if chosen != "loop":
             how = {"return_sequences": self.return_sequences, "zero_output_for_mask": self.zero_output_for_mask}
             inputs = cell.drop_inputs(sequences, training)
@@ -219,19 +220,6 @@ class RNN(KeepsStates, keras.layers.RNN):
         if reset_mask is not None:
             (states, _), trace = states, [one[0] for one in trace]
         return (output, states, *trace)
-
-    def _only_loop(self, context, reset_mask, perturbation, return_trace, sequences):
-        """What is asked for that needs the loop over the cell's own step, in words; None if there is nothing."""
-        asked = {
-            "`memory`": context,
-            "`reset_mask`": reset_mask is not None,
-            "`perturbation`": perturbation is not None,
-            "`return_trace`": return_trace,
-            "`unroll=True`": self.unroll,
-            "a nest of inputs": tree.is_nested(sequences),
-            "a sequence of no steps": tree.flatten(sequences)[0].shape[1] == 0,
-        }
-        return next((name for name, is_asked in asked.items() if is_asked), None)
 
     def _check(self, sequences, initial_state=None, mask=None, reset_mask=None, perturbation=None):
         """Raise for what cannot be run, by shapes alone: where a model is built, and where it is called."""

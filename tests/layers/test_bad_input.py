@@ -53,7 +53,7 @@ BAD = {
             *OF_ONE,
         ]
     },
-    "use_cudnn=True": (lambda: L.LSTM(H, use_cudnn=True)(X), r"`use_cudnn`.*True"),
+    "use_cudnn=True": (lambda: L.LSTM(H, use_cudnn=True)(X), r"`use_cudnn=True`.*no GPU"),
     "use_cudnn='x'": (lambda: L.GRU(H, use_cudnn="x"), r"`use_cudnn`.*'x'"),
     "one state for two": (
         lambda: L.LSTM(H, name="mine")(X, initial_state=states((B, H))),
