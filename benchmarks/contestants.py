@@ -1,10 +1,5 @@
 """The layers that benchmarks/recurrent.py compares, each as a training step and an inference without arguments."""
 
-import os
-
-# Threads of PyTorch that spin while they wait would take the time of whatever is measured next.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import keras
 import numpy as np
 

@@ -47,7 +47,7 @@ LAYERS = ("SimpleRNN", "LSTM", "GRU", "LayerNormLSTM", "PeepholeLSTM", "Bidirect
 MASKED = ("LSTM", "GRU", "BidirectionalLSTM")  # the others with whole rows only
 LENGTH_FOR_MEMORY = 500  # peak memory is measured at this T alone, in a process for each contestant
 KEYS = ("layer", "shape", "masked")
-SECONDS = 1.0  # for each contestant and pass, at least; seven calls where they take longer
+SECONDS = 0.5  # for each contestant and pass, at least; seven calls where they take longer
 
 
 def measure(layer, shape, masked, seconds, memory):
