@@ -140,8 +140,8 @@ def rows_to_compile_for(tensor):
 
 
 def compiled(function):
-    """The function, compiled by XLA for each shape that it meets."""
-    return tf.function(function, jit_compile=True, autograph=False)
+    """The function, compiled by XLA for each shape that it meets, and traced for few."""
+    return tf.function(function, jit_compile=True, autograph=False, reduce_retracing=True)
 
 
 def with_gradient(forward, backward):

@@ -20,6 +20,7 @@ from keras import ops
 from keras_seq.cells.base import dropped
 from keras_seq.cells.gru import GRUCell
 from keras_seq.cells.layer_norm import LayerNormed, layer_norm
+from keras_seq.kernels.kernel import affine
 
 
 def layer_norm_gru_step(
@@ -96,7 +97,7 @@ class LayerNormGRUCell(LayerNormed, GRUCell):
 
     def project(self, inputs):
         """`LN(x W) + b`, the columns of z, r and n side by side."""
-        projected, norm = ops.matmul(inputs, self.cast(self.kernel)), self.norm("kernel")
+        projected, norm = affine(inputs, (self.cast(self.kernel), None)), self.norm("kernel")
         blocks = slice(None, 2 * self.units), slice(2 * self.units, None)
         parts = [_normed(projected[..., columns], norm, columns, self.norm_epsilon) for columns in blocks]
         normed = ops.concatenate(parts, axis=-1)

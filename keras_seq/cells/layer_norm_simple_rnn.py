@@ -11,6 +11,7 @@ from keras import ops
 from keras_seq.cells.base import KernelCell, dropped
 from keras_seq.cells.layer_norm import layer_norm
 from keras_seq.checks import positive_number
+from keras_seq.kernels.kernel import affine
 
 
 def layer_norm_simple_rnn_step(projected, h, recurrent_kernel, gamma, bias=None, epsilon=1e-5, activation=ops.tanh):
@@ -79,7 +80,7 @@ class LayerNormSimpleRNNCell(KernelCell):
 
     def project(self, inputs):
         """`x W`: the norm is of its sum with `h U`, and the bias comes after."""
-        return ops.matmul(inputs, self.cast(self.kernel))
+        return affine(inputs, (self.cast(self.kernel), None))
 
     def prepare(self, states, training=False):
         """`(U, mask, gamma, b)`: as in `SimpleRNNCell`, and the factor and shift of the norm (b or None)."""

@@ -5,47 +5,63 @@ from keras import ops, tree
 from keras_seq import kernels
 from keras_seq.backend.loop import loop, zero_where_masked
 from keras_seq.cells.base import Cell, dropped
-from keras_seq.layers.stacked import StackedRNNCells, in_dtype_of
+from keras_seq.layers.stacked import StackedRNNCells, has_parts, in_dtype_of, on_seam
 
 _logged = set()
 
 
-def implementation_of(layer, cell, batch, steps, training, masked=False, only_loop=None):
-    """The name of the way to run the cell of a layer: see `kernels.resolve`. It is logged once for each layer.
+class ChoosesImplementation:
+    """What a layer says of the way that it runs its cell."""
 
-    Args:
-        layer: the layer, for messages.
-        cell: its cell, on the seam of ours. A stack runs as kernels if each of its cells does, else in one loop.
-        batch, steps: `B` and `T`, or None.
-        training: whether the pass trains.
-        masked: whether there is a mask.
-        only_loop: what is asked for that needs the loop, in words, or None.
+    def implementation_for(self, batch_size=None, steps=None, training=False, masked=False):
+        """How a call of this form runs: "loop", "hoisted loop", "kernel", "compiled kernel" or "cudnn".
+
+        Args:
+            batch_size, steps: `B` and `T`, None where they are not known before the graph runs.
+            training: whether the call trains.
+            masked: whether there is a mask.
+
+        Raises:
+            ValueError: if the layer asks for a way that it cannot run in; the message says why.
+        """
+        needed = "`unroll=True`" if self.unroll else None
+        return _choice(self, on_seam(self.cell, None), batch_size, steps, training, masked, needed)
+
+
+def implementation_of(layer, cell, batch, steps, training, masked=False, only_loop=None):
+    """The way to run the cell of a layer, as `implementation_for` says it. It is logged once for each layer.
+
+    `cell` is the layer's cell, on the seam of ours; `only_loop` is what is asked for that needs the loop, in words, or
+    None.
     """
-    cells = cell.cells if isinstance(cell, StackedRNNCells) else [cell]
-    asked = {getattr(one, "implementation", None) for one in cells} - {"auto", "loop"}
-    if getattr(layer, "use_cudnn", None) is True or (len(cells) > 1 and "cudnn" in asked):
-        asked.add("cudnn")
-        only_loop = only_loop or ("a stack" if len(cells) > 1 else None)
-    foreign = not all(isinstance(one, Cell) for one in cells)
-    if only_loop or foreign:
-        if asked & {"kernel", "cudnn"}:
-            way = "a kernel" if "kernel" in asked else "cuDNN"
-            raise ValueError(
-                f"Layer {layer.name!r} is to run by {way}, and cannot: "
-                f"{only_loop or 'a cell that is not of this package'} needs the loop. Use `implementation='auto'` or "
-                "'loop', and no `use_cudnn=True`."
-            )
-        chosen = "loop"
-    else:
-        how = {"masked": masked, "use_cudnn": getattr(layer, "use_cudnn", None), "forced": "kernel" in asked}
-        ways = {kernels.resolve(one, batch, steps, training, **how) for one in cells}
-        chosen = ways.pop() if len(ways) == 1 else "loop"
-        if len(cells) > 1 and chosen == "hoisted loop":
-            chosen = "loop"
+    chosen = _choice(layer, cell, batch, steps, training, masked, only_loop)
     if (layer.name, chosen) not in _logged:
         _logged.add((layer.name, chosen))
         kernels.log.info("layer %s: %s (B=%s, T=%s, training=%s)", layer.name, chosen, batch, steps, bool(training))
     return chosen
+
+
+def _choice(layer, cell, batch, steps, training, masked, only_loop):
+    """A stack runs as kernels if each of its cells does, else in one loop."""
+    cells = cell.cells if isinstance(cell, StackedRNNCells) else [getattr(cell, "cell", cell)]
+    use_cudnn = getattr(layer, "use_cudnn", None)
+    asked = {getattr(one, "implementation", None) for one in cells} & {"kernel", "cudnn"}
+    asked |= {"cudnn"} if use_cudnn is True else set()
+    if "cudnn" in asked and len(cells) > 1:
+        only_loop = only_loop or "a stack"
+    if not all(isinstance(one, Cell) and has_parts(one) for one in cells):
+        only_loop = only_loop or "a cell with a `call` that is not of this package"
+    if only_loop and asked:
+        raise ValueError(
+            f"Layer {layer.name!r} is to run by {' and '.join(sorted(asked))}, and cannot: {only_loop} needs the loop. "
+            "Use `implementation='auto'` or 'loop', and no `use_cudnn=True`."
+        )
+    if only_loop:
+        return "loop"
+    how = {"masked": masked, "use_cudnn": use_cudnn, "forced": "kernel" in asked}
+    ways = {kernels.resolve(one, batch, steps, training, **how) for one in cells}
+    chosen = ways.pop() if len(ways) == 1 else "loop"
+    return "loop" if len(cells) > 1 and chosen == "hoisted loop" else chosen
 
 
 def asks_for_the_loop(layer, sequences, context, reset_mask, perturbation, return_trace):

@@ -9,7 +9,7 @@ from keras_seq.backend.loop import loop, where_rows
 from keras_seq.cells.base import map_sizes
 from keras_seq.checks import check_mask, check_sequences, fits
 from keras_seq.layers.context import memory_context
-from keras_seq.layers.over_time import asks_for_the_loop, implementation_of, over_time
+from keras_seq.layers.over_time import ChoosesImplementation, asks_for_the_loop, implementation_of, over_time
 from keras_seq.layers.stacked import (
     StackedRNNCells,
     advance,
@@ -32,7 +32,7 @@ from keras_seq.layers.states import (
 
 
 @keras.saving.register_keras_serializable("keras_seq")
-class RNN(KeepsStates, keras.layers.RNN):
+class RNN(KeepsStates, ChoosesImplementation, keras.layers.RNN):
     """Runs a cell over the time steps of a sequence.
 
     Drop-in for `keras.layers.RNN`, for cells of this package and any other cell with Keras's cell contract. What is

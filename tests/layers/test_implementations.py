@@ -113,7 +113,8 @@ def test_dropout_is_drawn_as_in_the_loop(recurrent_dropout, rng):
     close(*results)
 
 
-def test_training_by_kernel_and_by_loop_end_in_the_same_place(rng, chosen):
+@pytest.mark.parametrize("jit_compile", [True] if ON_JAX else [False, True])
+def test_training_by_kernel_and_by_loop_end_in_the_same_place(jit_compile, rng, chosen):
     x, mask = batch(rng)
     ends = []
     for way in ("loop", "kernel"):
@@ -121,7 +122,7 @@ def test_training_by_kernel_and_by_loop_end_in_the_same_place(rng, chosen):
         inputs, keep = keras.Input((None, D)), keras.Input((None,), dtype="bool")
         hidden = L.Bidirectional(L.GRU(H, return_sequences=True, implementation=way))(inputs, mask=keep)
         model = keras.Model([inputs, keep], L.LSTM(H, implementation=way)(hidden))
-        model.compile(keras.optimizers.SGD(0.5), "mse", jit_compile=ON_JAX)
+        model.compile(keras.optimizers.SGD(0.5), "mse", jit_compile=jit_compile)
         model.fit([x, mask], np.ones((B, H)), epochs=3, batch_size=B, verbose=0)
         ends.append(model.get_weights())
     close(*ends, atol=1e-5)
@@ -146,6 +147,19 @@ def test_the_choice(rng, limits, chosen):
     L.RNN([L.GRUCell(H), L.GRUCell(H, implementation="loop")])(x, training=True)
     L.GRU(H, unroll=True)(x, training=True)
     assert chosen == ["loop"] * 5
+
+
+def test_what_is_chosen_can_be_asked(limits):
+    limits(kernel=4, hoisted=2)
+    layer = L.RNN(L.GRUCell(H))
+    assert layer.implementation_for(4, T, training=True) == BY_HAND
+    assert layer.implementation_for(5, T, training=True) == layer.implementation_for(3, T) == "loop"
+    assert layer.implementation_for(2) == "hoisted loop"
+    assert layer.implementation_for(training=True) == "loop"  # a batch size that is not known is taken to be usual
+    limits(kernel=32)
+    assert layer.implementation_for(training=True) == BY_HAND
+    assert L.GRU(H, unroll=True).implementation_for(2, T, training=True) == "loop"
+    assert L.RNN([L.GRUCell(H), L.GRUCell(H)]).implementation_for(2, T, training=True) == BY_HAND
 
 
 def test_a_subclass_with_a_step_of_its_own_is_not_run_by_the_kernel_of_its_parent(rng, limits):
