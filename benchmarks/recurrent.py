@@ -9,8 +9,8 @@ Contestants: this package; `keras.layers`, in a plain graph and with `jit_compil
 in `keras.layers.RNN`; `torch.nn`. Float32, random inputs (B, T, D), H units, all outputs returned; masked: rows of
 T/2 to T kept steps, padded at their ends. A training step is a forward and a backward pass, with the gradients of the
 sum of squares of all outputs with respect to weights and inputs. The contestants take turns in one process; the
-figures are medians over the turns, with process CPU time beside wall time. Peak memory, at T = 500: what a training
-step adds to the resident memory, in a process of its own for each contestant.
+figures are medians over the turns, with process CPU time beside wall time. Peak memory, at T = 500 on TensorFlow: what
+a training step adds to the resident memory, in a process of its own for each contestant.
 
 Results are merged entry by entry; what is there is not measured again unless `--anew`.
 """
@@ -114,7 +114,7 @@ def main():
                 case = {"layer": layer, "shape": list(shape), "masked": masked}
                 if any(all(d[k] == case[k] for k in KEYS) for d in results_file.read(name)) and not arguments.anew:
                     continue
-                memory = not arguments.quick and shape[1] == LENGTH_FOR_MEMORY
+                memory = not arguments.quick and shape[1] == LENGTH_FOR_MEMORY and name.endswith("tensorflow")
                 entry = measure(layer, shape, masked, 0.3 if arguments.quick else SECONDS, memory)
                 print(json.dumps({**case, **ratios(entry)}), flush=True)
                 if not arguments.quick:

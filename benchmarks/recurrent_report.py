@@ -44,10 +44,10 @@ def by_layer(backend):
     head = [
         "layer",
         "against",
-        "training, mean",
+        "training, mean without batch 1",
         "worst shape",
         "batch 1",
-        "inference, mean",
+        "inference, mean of all",
         "worst shape",
         "peak memory, T = 500",
     ]

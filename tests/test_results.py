@@ -1,5 +1,6 @@
 """Results that are checked in are whole, and the tables of the README hold their numbers."""
 
+import importlib
 import json
 import re
 import runpy
@@ -95,3 +96,21 @@ def test_the_tables_are_those_of_the_results():
         [sys.executable, ROOT / "benchmarks" / "tables.py", "--check"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_thresholds_of_the_package_follow_from_what_was_measured(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    thresholds = importlib.import_module("thresholds")
+    shipped = thresholds.FILE.read_text()
+    monkeypatch.setattr(thresholds, "FILE", tmp_path / "thresholds.json")
+    thresholds.write_limits()
+    assert thresholds.FILE.read_text() == shipped
+
+
+def test_a_limit_is_where_one_way_stops_to_win(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    limit = importlib.import_module("thresholds").limit
+    otherwise = {1: 4.0, 8: 4.0, 32: 4.0}
+    assert limit({1: 1.0, 8: 2.0, 32: 6.0}, otherwise) == 8
+    assert limit({1: 5.0, 8: 1.0, 32: 2.0}, otherwise) == 32  # one bad batch size does not outweigh the others
+    assert limit({1: 5.0, 8: 5.0, 32: 5.0}, otherwise) == 0

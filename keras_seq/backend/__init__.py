@@ -1,7 +1,7 @@
 """The loop over time, for the backend that Keras runs on.
 
-`loop.py` holds what is the same everywhere; `tensorflow.py` and `jax.py` hold the two primitives that it stands on:
-`scan` and `spec_of`. This is the only code of the package that is written twice.
+`loop.py` holds what is the same everywhere; `tensorflow.py` and `jax.py` hold the primitives that it and the kernels
+stand on: `scan`, `spec_of`, `Chunks`, `with_gradient`, `compiled`. This is the only code that is written twice.
 """
 
 import keras

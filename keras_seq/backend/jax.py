@@ -11,6 +11,11 @@ NAME = "jax"
 COMPILES_KERNELS = False  # whole programs are compiled
 
 
+def device():
+    """ "cpu", "gpu" or "tpu": where things run by default."""
+    return jax.default_backend()
+
+
 def runs_eagerly():
     """Whether a Python loop costs no more than a scan: never on JAX, where a scan compiles the step once."""
     return False

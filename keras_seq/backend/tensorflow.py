@@ -11,6 +11,11 @@ NAME = "tensorflow"
 COMPILES_KERNELS = True
 
 
+def device():
+    """ "cpu" or "gpu": where things run by default."""
+    return "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
+
+
 def runs_eagerly():
     """Whether operations run at once, so that a Python loop costs no more than a loop in a graph."""
     return tf.executing_eagerly()
@@ -78,9 +83,10 @@ class Chunks:
     """
 
     def __init__(self, x):
-        self.length = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+        known = x.shape[0] is not None and not tf.executing_eagerly()
+        self.length = x.shape[0] if known else tf.shape(x)[0]
         self.count = (self.length + CHUNK - 1) // CHUNK
-        if x.shape[0] is None:  # of few sizes, because each may have to be compiled
+        if not known:  # of few sizes, because each may have to be compiled
             self.count = tf.maximum(self.count, 1)
             self.size = ((self.length + self.count - 1) // self.count + 7) // 8 * 8
             self.size = tf.maximum(self.size, 8)
@@ -126,12 +132,12 @@ class Chunks:
 
 
 def rows_to_compile_for(tensor):
-    """As many rows as a loop is compiled for, where the batch size is not known before it runs; else None.
+    """As many rows as a loop is compiled for, where a graph does not fix the batch size; else None.
 
     The next number with three leading binary digits after the first: exact up to 16, at most an eighth too many above.
     Eight sizes from each power of two to the next are compiled at the most.
     """
-    if tensor.shape[0] is not None:
+    if tensor.shape[0] is not None and not tf.executing_eagerly():
         return None
     batch = tf.maximum(tf.shape(tensor)[0], 1)
     digits = tf.cast(tf.math.floor(tf.math.log(tf.cast(batch, tf.float64)) / math.log(2) + 1e-9), tf.int32)
@@ -140,8 +146,8 @@ def rows_to_compile_for(tensor):
 
 
 def compiled(function):
-    """The function, compiled by XLA for each shape that it meets, and traced for few."""
-    return tf.function(function, jit_compile=True, autograph=False, reduce_retracing=True)
+    """The function, compiled by XLA for each shape that it meets."""
+    return tf.function(function, jit_compile=True, autograph=False)
 
 
 def with_gradient(forward, backward):

@@ -8,7 +8,7 @@ from keras import ops, tree
 from keras_seq import compat
 from keras_seq.checks import positive_integer
 from keras_seq.kernels import IMPLEMENTATIONS
-from keras_seq.kernels.kernel import affine
+from keras_seq.kernels.kernel import affine, dropped
 
 _SERIALIZERS = {
     "activation": keras.activations.serialize,
@@ -256,8 +256,3 @@ def map_sizes(function, size):
     if isinstance(size, list):
         return [map_sizes(function, value) for value in size]
     return function(size if isinstance(size, tuple) else (size,))
-
-
-def dropped(tensor, mask):
-    """A tensor under its dropout mask, if there is one."""
-    return tensor if mask is None else tensor * mask

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_seq.checks import positive_number
+from keras_seq.kernels.layer_norm import shifted, standardised
 
 
 def layer_norm(a, gamma, beta=None, epsilon=1e-3):
@@ -14,14 +15,7 @@ def layer_norm(a, gamma, beta=None, epsilon=1e-3):
 
     `gamma` and `beta` (or None) are `(H,)`.
     """
-    half = keras.backend.standardize_dtype(a.dtype) in ("float16", "bfloat16")
-    dtype = "float32" if half else a.dtype
-    wide, size = ops.cast(a, dtype), a.shape[-1]
-    # Sums, and no `result_type`: on JAX Keras's mean, variance and result type make float32 of float64.
-    centred = wide - ops.sum(wide, axis=-1, keepdims=True) / size
-    variance = ops.sum(ops.square(centred), axis=-1, keepdims=True) / size
-    normed = centred * ops.rsqrt(variance + epsilon) * ops.cast(gamma, dtype)
-    return ops.cast(normed if beta is None else normed + ops.cast(beta, dtype), a.dtype)
+    return shifted(standardised(a, epsilon)[0], (gamma, beta), a.dtype)
 
 
 class LayerNormed:

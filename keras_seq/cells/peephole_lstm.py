@@ -101,5 +101,6 @@ class PeepholeLSTMCell(LSTMCell):
         return h, [h, c]
 
     def sequence_kernel(self):
-        """Backpropagation through time by hand: that of `LSTMCell`, with peepholes among the constants."""
+        """Backpropagation through time by hand: that of `LSTMCell`, which takes peepholes. (Whoever changes the step of
+        its parent has to name its kernel.)"""
         return super().sequence_kernel()

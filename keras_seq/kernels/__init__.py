@@ -2,6 +2,6 @@
 
 from keras_seq.kernels.bptt import run
 from keras_seq.kernels.choice import IMPLEMENTATIONS, log, resolve, why_no_kernel
-from keras_seq.kernels.cudnn import run_cudnn
+from keras_seq.kernels.cudnn import run_cudnn, why_no_cudnn
 
-__all__ = ["IMPLEMENTATIONS", "log", "resolve", "run", "run_cudnn", "why_no_kernel"]
+__all__ = ["IMPLEMENTATIONS", "log", "resolve", "run", "run_cudnn", "why_no_cudnn", "why_no_kernel"]

@@ -11,6 +11,7 @@ from keras import ops, tree
 
 from keras_seq.backend import native
 from keras_seq.backend.loop import in_reading_order, shown_output, where_rows
+from keras_seq.kernels.kernel import wide
 
 
 def run(
@@ -35,8 +36,8 @@ def run(
         states: the states to start from.
         weights, constants: see `Kernel`.
         compiled: whether loops are compiled (on JAX they always are).
-        by_hand: whether gradients are those written by hand, of first order only. They cannot be written to a
-            SavedModel, so without training they are left to autodiff.
+        by_hand: whether gradients are those written by hand: of first order on TensorFlow, in reverse mode on JAX. They
+            cannot be written to a SavedModel, so without training they are left to autodiff.
         mask, go_backwards, zero_output_for_mask, return_sequences: as in `loop`.
     """
     xs = in_reading_order(inputs, mask, go_backwards)
@@ -75,7 +76,7 @@ def whole_sequence(kernel, arguments, return_sequences, compiled, by_hand):
     stay; `states`, `weights` and `constants`.
     """
     chunks = native.Chunks(arguments[0])
-    forward_pass, backward_pass = _passes(kernel, compiled)
+    forward_pass, backward_pass = _passes(kernel, compiled, by_hand)
 
     def forward(arguments):
         x, keep, states, weights, constants = arguments
@@ -83,7 +84,7 @@ def whole_sequence(kernel, arguments, return_sequences, compiled, by_hand):
         def body(states, steps, chunk):
             projected = kernel.project(chunk[0], weights)
             last, after, saved = forward_pass(steps, projected, chunk[1], states, constants)
-            return last, (states, after, saved)
+            return last, ((states, after, saved) if by_hand else (None, [after[0]], None))
 
         xs = chunks.split((x, keep))
         states, kept = chunks.loop(body, states, xs)
@@ -104,16 +105,16 @@ def whole_sequence(kernel, arguments, return_sequences, compiled, by_hand):
             of_constants = kernel.sums(d, before, after, saved, constants)
             return (d_states, _added(d_weights, of_weights), _added(d_constants, of_constants)), dx
 
-        carry = (d_states, _zeros_like(weights), _zeros_like(constants))
+        carry = (d_states, _wide_zeros(weights), _wide_zeros(constants))
         xs = (xs, first, after, saved, chunks.split(d_outputs))
         (d_states, d_weights, d_constants), dx = chunks.loop(body, carry, xs, reverse=True)
-        return chunks.join(dx), None, d_states, d_weights, d_constants
+        return chunks.join(dx), None, d_states, _as(weights, d_weights), _as(constants, d_constants)
 
     return native.with_gradient(forward, backward)(arguments) if by_hand else forward(arguments)[0]
 
 
 @functools.cache
-def _passes(kernel, compiled):
+def _passes(kernel, compiled, by_hand):
     """The loops over the steps of a chunk, in both directions. One function for all layers: what is compiled for a
     shape serves them all."""
 
@@ -125,7 +126,7 @@ def _passes(kernel, compiled):
             projected, keep = x
             new, saved = step(projected, states)
             new = new if keep is None else where_rows(keep, new, states)
-            return new, (new, saved)
+            return new, (new, saved if by_hand else None)
 
         last, (after, saved) = native.scan(body, states, (projected, keep), steps=steps)
         return last, after, saved
@@ -157,6 +158,16 @@ def _shifted(first, after):
 
 def _zeros_like(nest):
     return tree.map_structure(lambda x: None if x is None else ops.zeros_like(x), nest)
+
+
+def _wide_zeros(nest):
+    """What sums start from: over many steps a half precision would lose what is small."""
+    return tree.map_structure(lambda x: None if x is None else ops.zeros_like(wide(x)), nest)
+
+
+def _as(nest, gradients):
+    """Gradients in the dtypes of what they are gradients of."""
+    return tree.map_structure(lambda x, g: None if x is None else ops.cast(g, x.dtype), nest, gradients)
 
 
 def _added(sums, terms):

@@ -7,7 +7,8 @@
     cudnn             cuDNN's LSTM or GRU, on a GPU
 
 The last two are for training only: an export, which is traced without, must hold neither.
-Thresholds are measured, not guessed: `benchmarks/thresholds.py` writes `thresholds.json`.
+The thresholds are those that `benchmarks/thresholds.py` measured and wrote to `thresholds.json`. Where a device has
+none, as GPUs today, the loop is taken.
 """
 
 import functools
@@ -18,7 +19,7 @@ import pathlib
 
 from keras_seq.backend import native
 from keras_seq.kernels.cudnn import why_no_cudnn
-from keras_seq.kernels.kernel import has_derivative
+from keras_seq.kernels.kernel import has_derivative, is_of_one_class
 
 IMPLEMENTATIONS = ("auto", "loop", "kernel", "cudnn")
 USUAL_BATCH = 32  # stands for a batch size that is not known before the graph runs
@@ -53,12 +54,14 @@ def resolve(cell, batch, steps, training, *, masked=False, use_cudnn=None, force
         return _kernel(training)
     if use_cudnn == "auto" and cell.implementation == "auto" and training and not why_no_cudnn(cell, masked, True):
         return "cudnn"
-    limits = _limits(type(cell).__name__, cell.units, bool(training)) if hasattr(cell, "units") else {}
-    batch = USUAL_BATCH if batch is None else batch
+    limits = _limits(type(cell), cell.units, bool(training)) if hasattr(cell, "units") else None
+    if limits is None:
+        return "loop"
+    batch = min(USUAL_BATCH if batch is None else batch, limits["largest"])
     worth_it = training and batch <= limits.get("kernel", 0) and not (steps is not None and steps < FEWEST_STEPS)
     if cell.implementation != "loop" and worth_it and not why_no_kernel(cell):
         return _kernel(training)
-    return "hoisted loop" if batch <= limits.get("hoisted", 0) else "loop"
+    return "hoisted loop" if batch <= limits["hoisted"] else "loop"
 
 
 def _refuse_if(reason, cell, how, remedy):
@@ -74,7 +77,7 @@ def why_no_kernel(cell):
     """None if a cell has a kernel, else the reason, as a sentence."""
     if not hasattr(cell, "sequence_kernel"):
         return f"there is none for {type(cell).__name__}."
-    if not _is_of_one_class(type(cell)):
+    if not is_of_one_class(type(cell)):
         return f"{type(cell).__name__} changes the step of the cell that it derives from."
     unknown = [
         f"{name}={getattr(activation, '__name__', activation)}"
@@ -86,24 +89,21 @@ def why_no_kernel(cell):
     return None
 
 
-@functools.cache
-def _is_of_one_class(cls):
-    """Whether no subclass changes what the kernel computes without bringing a kernel of its own."""
-
-    def depth(name):
-        return next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
-
-    return all(depth("sequence_kernel") <= depth(name) for name in ("step", "prepare", "project", "input_weights"))
-
-
-def _limits(name, units, training):
-    """The largest batch sizes for which a kernel, and a projection before the loop, are worth it."""
-    by_pass = _table().get(native.NAME, {}).get(name.removesuffix("Cell"), {})
-    by_units = by_pass.get("training" if training else "inference", {})
-    if not by_units:
-        return {}
-    nearest = min(by_units, key=lambda measured: abs(math.log(int(measured) / units)))
-    return by_units[nearest]
+def _limits(cls, units, training):
+    """The largest batch sizes for which a kernel, and a projection before the loop, are worth it, and the largest that
+    was measured; None where nothing was. Between two widths that were measured, in proportion to their logarithms."""
+    by_name = _table().get(f"{native.NAME} {native.device()}", {})
+    name = next((n for n in (base.__name__.removesuffix("Cell") for base in cls.__mro__) if n in by_name), None)
+    if name is None:
+        return None
+    by_units = {int(u): row for u, row in by_name[name]["training" if training else "inference"].items()}
+    below = max((u for u in by_units if u <= units), default=min(by_units))
+    above = min((u for u in by_units if u >= units), default=max(by_units))
+    if below == above:
+        return by_units[below]
+    share = math.log(units / below) / math.log(above / below)
+    pairs = {key: (by_units[below][key], by_units[above][key]) for key in by_units[below]}
+    return {key: low ** (1 - share) * high**share for key, (low, high) in pairs.items()}
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from keras import ops, tree
 from keras_seq import compat
 from keras_seq.backend import native
 from keras_seq.backend.loop import in_reading_order, shown_output, where_rows
+from keras_seq.kernels.kernel import is_of_one_class
 
 
 def why_no_cudnn(cell, masked, training):
@@ -18,6 +19,8 @@ def why_no_cudnn(cell, masked, training):
     name = type(cell).__name__
     if name not in ("LSTMCell", "GRUCell"):
         return f"cuDNN has no {name}."
+    if not is_of_one_class(type(cell)):
+        return f"this {name} changes the step of the cell that it derives from."
     if compat.cudnn_layers is None:
         return "this version of Keras does not offer it."
     if getattr(cell, "projection_size", None) is not None:
@@ -28,8 +31,8 @@ def why_no_cudnn(cell, masked, training):
         return "it wants tanh, sigmoid and a bias."
     if training and cell.recurrent_dropout:
         return "it has no recurrent dropout."
-    if native.NAME == "jax" and (name == "GRUCell" or masked):
-        return "on JAX Keras offers the LSTM alone, without masks."
+    if native.NAME == "jax" and (name == "GRUCell" or masked or cell.compute_dtype != "float32"):
+        return "on JAX Keras offers the LSTM alone, in float32 and without masks."
     if not compat.cudnn_layers.cudnn_ok(cell.activation, cell.recurrent_activation, False, use_bias=True):
         return "there is no GPU that TensorFlow or JAX can see."
     return None

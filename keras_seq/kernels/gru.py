@@ -16,8 +16,7 @@ import functools
 
 from keras import ops
 
-from keras_seq.kernels.kernel import Kernel, affine, affine_gradients, derivative, product_gradient, total
-from keras_seq.kernels.simple_rnn import dropped
+from keras_seq.kernels.kernel import Kernel, affine, affine_gradients, derivative, dropped, product_gradient, total
 
 
 @functools.cache

@@ -8,6 +8,7 @@ Backpropagation through time, for `s[t] = step(p[t], s[t-1])` with `p = project(
 Letters: `d` before a name is the gradient of the loss with respect to it. Axes: `(K, B, ...)` for K steps.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -60,13 +61,34 @@ def product_gradient(x, d):
 
 
 def total(d):
-    """The gradient of a vector that was added to each row of each step."""
-    return ops.sum(d, axis=(0, 1))
+    """The gradient of a vector that was added to each row of each step; in float32 at least, for there are many."""
+    return ops.sum(wide(d), axis=(0, 1))
+
+
+def wide(tensor):
+    """A tensor in float32 where it is in half precision."""
+    half = keras.backend.standardize_dtype(tensor.dtype) in ("float16", "bfloat16")
+    return ops.cast(tensor, "float32") if half else tensor
 
 
 def rows(x):
     """`(K, B, D)` as `(K B, D)`."""
     return x if len(x.shape) == 2 else ops.reshape(x, (-1, x.shape[-1]))
+
+
+def dropped(tensor, mask):
+    """A tensor under its dropout mask, if there is one."""
+    return tensor if mask is None else tensor * mask
+
+
+@functools.cache
+def is_of_one_class(cls):
+    """Whether no subclass of a cell changes what its kernel computes without bringing a kernel of its own."""
+
+    def depth(name):
+        return next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
+
+    return all(depth("sequence_kernel") <= depth(name) for name in ("step", "prepare", "project", "input_weights"))
 
 
 def derivative(activation):

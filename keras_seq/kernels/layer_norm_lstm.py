@@ -1,22 +1,17 @@
-"""The kernel of `LayerNormLSTMCell`: see `kernel.py` for the letters.
+"""The kernel of `LayerNormLSTMCell`: see `kernel.py` for the letters, `layer_norm.py` for LN.
 
-LN(a) = gamma a^ + beta with a^ = (a - mean(a)) s and s = 1 / sqrt(var(a) + epsilon), over the last axis, so that
-
-    da = s (e - mean(e) - a^ mean(e a^)),  e = gamma dLN        dgamma = sum of dLN a^,  dbeta = sum of dLN
-
-    p = LN(x W) + b                                             norm of x, in bulk
-    i, f, g, o = the blocks of  p + LN(h' U)                    norm of h
-    c = LN(sig(f) c' + sig(i) act(g))                           norm of c
-    m = sig(o) act(c),  h = m or m P
+p = LN(x W) + b                                             norm of x, in bulk
+i, f, g, o = the blocks of  p + LN(h' U)                    norm of h
+c = LN(sig(f) c' + sig(i) act(g))                           norm of c
+m = sig(o) act(c),  h = m or m P
 """
 
 import functools
 
-import keras
 from keras import ops
 
-from keras_seq.kernels.kernel import Kernel, affine, affine_gradients, derivative, product_gradient, total
-from keras_seq.kernels.simple_rnn import dropped
+from keras_seq.kernels.kernel import Kernel, affine, affine_gradients, derivative, dropped, product_gradient, total
+from keras_seq.kernels.layer_norm import norm_gradients, shifted, standardised, through_norm
 
 
 @functools.cache
@@ -81,38 +76,3 @@ def layer_norm_lstm_kernel(activation, recurrent_activation, epsilon):
         return dx, (d_kernel, None if bias is None else total(d), norm_gradients(d, product))
 
     return Kernel(forward, backward, sums, project, unproject, mask_at=2)
-
-
-def standardised(a, epsilon):
-    """`(a^, s)`, in float32 at least: a standardised over the last axis, and the factor `(..., 1)` that did it."""
-    a = _wide(a)
-    centred = a - _mean(a)
-    scale = ops.rsqrt(_mean(ops.square(centred)) + epsilon)
-    return centred * scale, scale
-
-
-def shifted(standard, norm, dtype):
-    """`gamma a^ + beta`."""
-    gamma, beta = (ops.cast(part, standard.dtype) for part in norm)
-    return ops.cast(standard * gamma + beta, dtype)
-
-
-def through_norm(d, standard, scale, norm):
-    """The gradient of what was normed, in the dtype of `d`, that of the norm's result."""
-    e = _wide(d) * ops.cast(norm[0], standard.dtype)
-    return ops.cast(scale * (e - _mean(e) - standard * _mean(e * standard)), d.dtype)
-
-
-def norm_gradients(d, standard):
-    """The gradients of gamma and beta, from all steps at once."""
-    d = ops.cast(d, standard.dtype)
-    return total(d * standard), total(d)
-
-
-def _wide(a):
-    half = keras.backend.standardize_dtype(a.dtype) in ("float16", "bfloat16")
-    return ops.cast(a, "float32") if half else a
-
-
-def _mean(a):
-    return ops.sum(a, axis=-1, keepdims=True) / a.shape[-1]  # `ops.mean` makes float32 of float64 on JAX

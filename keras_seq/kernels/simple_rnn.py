@@ -9,7 +9,7 @@ import functools
 
 from keras import ops
 
-from keras_seq.kernels.kernel import Kernel, affine, affine_gradients, derivative, product_gradient
+from keras_seq.kernels.kernel import Kernel, affine, affine_gradients, derivative, dropped, product_gradient
 
 
 @functools.cache
@@ -39,8 +39,3 @@ def simple_rnn_kernel(activation):
         return product_gradient(dropped(before[0], constants[1]), d[0]), None
 
     return Kernel(forward, backward, sums, affine, affine_gradients, mask_at=1)
-
-
-def dropped(h, mask):
-    """The state that enters the product."""
-    return h if mask is None else h * mask

@@ -5,6 +5,7 @@ import re
 
 import keras
 
+from keras_seq import kernels
 from keras_seq.cells.base import argument_names
 from keras_seq.layers.rnn import RNN
 
@@ -42,6 +43,8 @@ def drop_in(cell_class, like=None):
             self.input_spec = keras.layers.InputSpec(ndim=3)
             if takes_cudnn:
                 self.use_cudnn = use_cudnn
+            if takes_cudnn and use_cudnn and not kernels.why_no_cudnn(self.cell, masked=False, training=True):
+                self.supports_jit = keras.backend.backend() != "tensorflow"  # XLA cannot compile its operations
 
         def get_config(self):
             config = super().get_config()

@@ -1,5 +1,7 @@
 """A cell over time, in the way that `kernels.resolve` chooses."""
 
+import weakref
+
 from keras import ops, tree
 
 from keras_seq import kernels
@@ -7,7 +9,7 @@ from keras_seq.backend.loop import loop, zero_where_masked
 from keras_seq.cells.base import Cell, dropped
 from keras_seq.layers.stacked import StackedRNNCells, has_parts, in_dtype_of, on_seam
 
-_logged = set()
+_logged = weakref.WeakKeyDictionary()  # what each layer has told already
 
 
 class ChoosesImplementation:
@@ -35,18 +37,21 @@ def implementation_of(layer, cell, batch, steps, training, masked=False, only_lo
     None.
     """
     chosen = _choice(layer, cell, batch, steps, training, masked, only_loop)
-    if (layer.name, chosen) not in _logged:
-        _logged.add((layer.name, chosen))
+    told = _logged.setdefault(layer, set())
+    if chosen not in told:
+        told.add(chosen)
         kernels.log.info("layer %s: %s (B=%s, T=%s, training=%s)", layer.name, chosen, batch, steps, bool(training))
     return chosen
 
 
 def _choice(layer, cell, batch, steps, training, masked, only_loop):
     """A stack runs as kernels if each of its cells does, else in one loop."""
+    if steps == 0:
+        return "loop"  # which is defined for no steps
     cells = cell.cells if isinstance(cell, StackedRNNCells) else [getattr(cell, "cell", cell)]
     use_cudnn = getattr(layer, "use_cudnn", None)
     asked = {getattr(one, "implementation", None) for one in cells} & {"kernel", "cudnn"}
-    asked |= {"cudnn"} if use_cudnn is True else set()
+    asked = {True: asked | {"cudnn"}, False: asked - {"cudnn"}}.get(use_cudnn, asked)  # it wins
     if "cudnn" in asked and len(cells) > 1:
         only_loop = only_loop or "a stack"
     if not all(isinstance(one, Cell) and has_parts(one) for one in cells):
@@ -73,7 +78,6 @@ def asks_for_the_loop(layer, sequences, context, reset_mask, perturbation, retur
         "`return_trace`": return_trace,
         "`unroll=True`": layer.unroll,
         "a nest of inputs": tree.is_nested(sequences),
-        "a sequence of no steps": tree.flatten(sequences)[0].shape[1] == 0,
     }
     return next((words for words, is_asked in asked.items() if is_asked), None)
 
@@ -95,7 +99,12 @@ def over_time(implementation, cell, inputs, states, constants, training, mask, g
             **how,
         )
     if implementation == "cudnn":
-        return kernels.run_cudnn(cell, inputs, states, mask=mask, go_backwards=go_backwards, **how)
+        try:
+            return kernels.run_cudnn(cell, inputs, states, mask=mask, go_backwards=go_backwards, **how)
+        except NotImplementedError as error:  # how Keras says that the device of this call has no cuDNN
+            raise ValueError(
+                "cuDNN cannot run here, though this machine has a GPU: give the layer `use_cudnn=False`."
+            ) from error
     way = {"compiled": implementation == "compiled kernel", "by_hand": bool(training), "mask": mask}
     if not isinstance(cell, StackedRNNCells):
         return _run(cell, inputs, states, constants, go_backwards=go_backwards, **way, **how)

@@ -6,7 +6,7 @@ import pytest
 from keras import ops, tree
 
 from tests.cases import ON_JAX, close
-from tests.kernels.recurrences import FORMS, D, in_dtype, recurrence, results_and_gradients
+from tests.kernels.recurrences import FORMS, B, D, in_dtype, recurrence, results_and_gradients
 
 T = 131  # three chunks on TensorFlow, the last of which is shorter
 every_form = pytest.mark.parametrize("form", FORMS)
@@ -134,6 +134,31 @@ def test_float32_rounds_no_worse_than_the_loop(form, rng):
             scale = np.abs(e).max()
             rounding = np.abs(plain - e).max() + np.finfo("float32").eps * scale
             assert np.abs(k - e).max() <= 4 * rounding
+
+
+@every_form
+def test_bfloat16_rounds_no_worse_than_the_loop(form, rng):
+    """As above; the sums over all steps are in float32, where the loop's autodiff adds in bfloat16."""
+    half, exact = recurrence(form, rng, 31, dtype="bfloat16"), recurrence(form, rng, 1)
+    reference = results_and_gradients(exact.by_loop, in_dtype(half.arguments, "float64"))
+    for expected, by_loop, by_kernel in zip(
+        reference,
+        results_and_gradients(half.by_loop, half.arguments),
+        results_and_gradients(half.by_kernel, half.arguments),
+        strict=True,
+    ):
+        for e, plain, k in zip(expected, by_loop, by_kernel, strict=True):
+            assert np.abs(k - e).max() <= 2 * np.abs(plain - e).max() + 0.02 * np.abs(e).max()
+
+
+@every_form
+def test_what_a_kernel_projects_is_what_its_cell_projects(form, rng):
+    cell = recurrence(form, rng, 1).cell
+    x = ops.convert_to_tensor(rng.normal(size=(3, B, D)))
+    for weight in cell.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    close(cell.sequence_kernel().project(x, cell.input_weights()), cell.project(x), atol=1e-12)
+    close(cell.project(x)[1], cell.project(x[1]), atol=1e-12)
 
 
 @every_form

@@ -32,7 +32,7 @@ def calls(monkeypatch):
             assert given["return_sequences"]
             assert not given.get("go_backwards")
             mask = given["mask"]
-            if mask is not None:
+            if mask is not None and hasattr(mask, "numpy"):
                 assert not ON_JAX, "Keras takes no mask there"
                 counts = np.sum(mask, axis=1)
                 assert (counts > 0).all()
@@ -73,6 +73,52 @@ def test_any_mask_gives_what_the_loop_gives(make, masked, how, rng, calls):
     assert len(calls) == 1
 
 
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("make", LSTM_ONLY)
+def test_gradients_and_sizes_known_only_as_the_graph_runs(make, rng, calls):
+    import tensorflow as tf
+
+    x, mask = padded(rng, (B, T, D))
+    found = []
+    layers = [make(H, use_cudnn=False, implementation="loop"), make(H, use_cudnn=True)]
+    for layer in layers:
+        layer.build(x.shape)
+        layer.set_weights(layers[0].get_weights())
+
+        def gradients(x, mask, layer=layer):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                loss = tf.reduce_sum(layer(x, mask=mask, training=True) ** 2)
+            return tape.gradient(loss, [x, *(v.value for v in layer.trainable_variables)])
+
+        signature = [tf.TensorSpec((None, None, D)), tf.TensorSpec((None, None), tf.bool)]
+        found.append(tf.function(gradients, input_signature=signature)(tf.cast(x, tf.float32), mask))
+    close(found[1], found[0], atol=1e-5, rtol=1e-4)
+
+
+def test_it_may_refuse_where_there_is_a_gpu(rng, calls, monkeypatch):
+    """As on another device than the GPU."""
+
+    def refusing(*_, **__):
+        raise NotImplementedError
+
+    monkeypatch.setattr(compat.cudnn_layers, "lstm", refusing)
+    with pytest.raises(ValueError, match="use_cudnn=False"):
+        L.LSTM(H)(rng.normal(size=(B, T, D)).astype("float32"), training=True)
+
+
+def test_a_subclass_with_its_own_step_is_not_run_by_it(rng, calls):
+    own = type("LSTMCell", (L.LSTMCell,), {"step": lambda self, *args: super(own, self).step(*args)})
+    with pytest.raises(ValueError, match="changes the step"):
+        L.RNN(own(H, implementation="cudnn"))(rng.normal(size=(B, T, D)).astype("float32"), training=True)
+
+
+@pytest.mark.tensorflow
+def test_keras_does_not_compile_what_xla_cannot(calls):
+    assert not L.GRU(H).supports_jit
+    assert L.GRU(H, use_cudnn=False).supports_jit
+
+
 def test_who_wins(rng, calls):
     """`use_cudnn` over `implementation`; "auto" takes cuDNN to train, and nothing takes it for an export."""
     x = rng.normal(size=(B, T, D)).astype("float32")
@@ -80,6 +126,7 @@ def test_who_wins(rng, calls):
         ({}, True),
         ({"use_cudnn": False}, False),
         ({"use_cudnn": False, "implementation": "cudnn"}, False),
+        ({"use_cudnn": False, "implementation": "cudnn", "unroll": True}, False),
         ({"use_cudnn": True, "implementation": "loop"}, True),
         ({"implementation": "cudnn"}, True),
         ({"implementation": "kernel"}, False),

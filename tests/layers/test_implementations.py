@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 import keras_seq as ks
+from keras_seq.backend import native
 from keras_seq.kernels import choice
 from tests.cases import ON_JAX, B, D, H, close, randomize
 
@@ -35,15 +36,17 @@ def chosen(monkeypatch):
 def limits(monkeypatch):
     """Sets the table of thresholds."""
 
-    def set_to(**of_training):
-        entry = {"training": {"8": of_training}, "inference": {"8": {"hoisted": of_training.get("hoisted", 0)}}}
-        table = {keras.backend.backend(): dict.fromkeys(("SimpleRNN", "LSTM", "GRU", "PeepholeLSTM"), entry)}
+    def set_to(**of_all):
+        rows = {"8": {"hoisted": 0, "kernel": 0, "largest": 128, **of_all}}
+        entry = {"training": rows, "inference": rows}
+        table = {f"{native.NAME} cpu": dict.fromkeys(("SimpleRNN", "LSTM", "GRU"), entry)}
         monkeypatch.setattr(choice, "_table", lambda: table)
 
     return set_to
 
 
 def batch(rng):
+    """Whole rows, and a mask with a gap at either end."""
     x = rng.normal(size=(B, T, D)).astype("float32")
     mask = np.ones((B, T), bool)
     mask[0, :3], mask[1, -2:] = False, False
@@ -121,6 +124,7 @@ def test_training_by_kernel_and_by_loop_end_in_the_same_place(jit_compile, rng, 
         keras.utils.set_random_seed(3)
         inputs, keep = keras.Input((None, D)), keras.Input((None,), dtype="bool")
         hidden = L.Bidirectional(L.GRU(H, return_sequences=True, implementation=way))(inputs, mask=keep)
+        hidden = L.GRU(2, return_sequences=True, implementation=way)(hidden)  # another width for the same kernel
         model = keras.Model([inputs, keep], L.LSTM(H, implementation=way)(hidden))
         model.compile(keras.optimizers.SGD(0.5), "mse", jit_compile=jit_compile)
         model.fit([x, mask], np.ones((B, H)), epochs=3, batch_size=B, verbose=0)
@@ -206,10 +210,17 @@ def test_what_only_the_loop_can_do_is_refused_to_a_kernel(rng):
 def test_the_choice_is_logged_once_for_each_layer(rng, caplog):
     x, _ = batch(rng)
     with caplog.at_level(logging.INFO, logger="keras_seq"):
-        layer = L.GRU(H, name="told", implementation="kernel")
-        layer(x)
-        layer(x)
-    assert [r.getMessage() for r in caplog.records] == [f"layer told: kernel (B={B}, T={T}, training=False)"]
+        for layer in (L.GRU(H, name="told", implementation="kernel"), L.GRU(H, name="told", implementation="kernel")):
+            layer(x)
+            layer(x)
+    assert [r.getMessage() for r in caplog.records] == [f"layer told: kernel (B={B}, T={T}, training=False)"] * 2
+
+
+def test_no_steps_are_the_loops_affair(rng):
+    x = rng.normal(size=(B, 0, D)).astype("float32")
+    output, state = L.GRU(H, implementation="kernel", return_state=True)(x, training=True)
+    assert not np.any(output)
+    assert not np.any(state)
 
 
 def test_the_argument_survives_files_and_copies(tmp_path, rng):
