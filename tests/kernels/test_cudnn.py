@@ -26,6 +26,8 @@ def calls(monkeypatch):
     made = []
 
     def standing_in(name):
+        cell = L.LSTMCell(H) if name == "lstm" else L.GRUCell(H)
+
         def run(*args, **kwargs):
             given = inspect.signature(getattr(REAL, name)).bind(*args, **kwargs).arguments
             made.append(given)
@@ -40,7 +42,6 @@ def calls(monkeypatch):
             bias = given["bias"] if name == "lstm" else given["bias"][0]
             constants = (given["recurrent_kernel"], None if name == "lstm" else given["bias"][1], None)
             states = [given[key] for key in given if key.startswith("initial_state")]
-            cell = L.LSTMCell(H) if name == "lstm" else L.GRUCell(H)
 
             def step(x, states):
                 return cell.step(affine(x, (given["kernel"], bias)), states, constants)
