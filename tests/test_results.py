@@ -24,6 +24,7 @@ def results(name):
 def test_there_are_results():
     names = {path.stem for path in FILES}
     assert {"sentiment_mr", "sentiment_imdb", "sentiment_changes", "text_pipeline"} <= names
+    assert {f"{what}_{b}" for what in ("recurrent", "thresholds") for b in ("tensorflow", "jax")} <= names
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -96,6 +97,20 @@ def test_the_tables_are_those_of_the_results():
         [sys.executable, ROOT / "benchmarks" / "tables.py", "--check"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_recurrent_results_are_whole(backend):
+    """Each layer at each shape, with all that it was compared with."""
+    entries = results(f"recurrent_{backend}")["results"]
+    cases = {(e["layer"], e["masked"]) for e in entries}
+    shapes = {tuple(e["shape"]) for e in entries}
+    assert len(entries) == len(cases) * len(shapes) == len({(e["layer"], e["masked"], *e["shape"]) for e in entries})
+    assert len(shapes) >= 8
+    for entry in entries:
+        assert {"python", "keras", "backend", backend} <= set(entry["versions"])
+        assert {"ours", "cell"} <= set(entry["training_milliseconds"])
+        assert all(spent["wall"] > 0 for spent in entry["training_milliseconds"].values())
 
 
 def test_the_thresholds_of_the_package_follow_from_what_was_measured(monkeypatch, tmp_path):
