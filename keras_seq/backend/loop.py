@@ -49,7 +49,9 @@ def loop(
         `(output, states)`: outputs `(B, T, ...)`, or `(B, ...)` of the last step; and the states after it. With
         `return_trace` a third: a nest like the states, of tensors `(B, T, ...)` in the order of reading.
     """
-    xs = in_reading_order(inputs, mask, go_backwards)
+    inputs, mask = in_reading_order(inputs, mask, go_backwards)
+    xs = (inputs,) if mask is None else (inputs, mask)
+    xs = tree.map_structure(lambda x: ops.swapaxes(x, 0, 1), xs)
     if perturbation is not None:
         xs = (*xs, tree.map_structure(lambda p: ops.swapaxes(ops.convert_to_tensor(p), 0, 1), perturbation))
 
@@ -86,26 +88,28 @@ def loop(
     kept = tree.map_structure(lambda y: ops.swapaxes(y, 0, 1), kept)
     output = kept[0] if return_sequences else (carry[1] if carries_output else tree.flatten(carry[0])[shown])
     if shown is not None:
-        output = shown_output(output, xs, mask is not None, return_sequences, zero_output_for_mask)
+        output = shown_output(output, inputs, mask, return_sequences, zero_output_for_mask)
     return (output, carry[0], kept[-1]) if return_trace else (output, carry[0])
 
 
 def in_reading_order(inputs, mask, go_backwards):
-    """`(inputs,)` or `(inputs, mask)`, time first, the step that is read first in front; zeros at masked steps."""
+    """Inputs and mask (or None) with the step that is read first in front; inputs are zero at masked steps."""
     if mask is not None:
+        mask = ops.cast(mask, "bool")
         # What stands at masked steps must not count, be it NaN: a gradient of zero times NaN would be NaN.
         inputs = tree.map_structure(lambda x: zero_where_masked(x, mask), inputs)
-    xs = (inputs,) if mask is None else (inputs, ops.cast(mask, "bool"))
-    xs = tree.map_structure(lambda x: ops.swapaxes(ops.convert_to_tensor(x), 0, 1), xs)
-    return tree.map_structure(lambda x: ops.flip(x, axis=0), xs) if go_backwards else xs
+    inputs = tree.map_structure(ops.convert_to_tensor, inputs)
+    if not go_backwards:
+        return inputs, mask
+    return tree.map_structure(lambda x: ops.flip(x, axis=1), inputs), None if mask is None else ops.flip(mask, axis=1)
 
 
-def shown_output(state, xs, masked, return_sequences, zero_output_for_mask):
+def shown_output(state, inputs, mask, return_sequences, zero_output_for_mask):
     """The output of a cell that shows a state, from that state `(B, T, ...)` or `(B, ...)`: zero where there is none.
 
-    `xs` is what `in_reading_order` gave.
+    `inputs` and `mask` are what `in_reading_order` gave.
     """
-    written = _written(xs, masked, return_sequences, zero_output_for_mask)
+    written = _written(inputs, mask, return_sequences, zero_output_for_mask)
     return state if written is None else where_rows(written, state, ops.zeros_like(state))
 
 
@@ -117,18 +121,17 @@ def zero_where_masked(inputs, mask):
     return where_rows(ops.cast(mask, "bool"), inputs, ops.zeros_like(inputs))
 
 
-def _written(xs, masked, return_sequences, zero_output_for_mask):
+def _written(inputs, mask, return_sequences, zero_output_for_mask):
     """Where a state is the output; elsewhere, as before the first kept step, there is none, and it is zero.
 
     Booleans `(B, T)` or `(B,)`; without a mask, for all rows, `()`, or None if there is a step for certain.
     """
-    if not masked:
-        first = tree.flatten(xs)[0]
-        return None if first.shape[0] else ops.convert_to_tensor(ops.shape(first)[0] > 0)
-    keep = ops.swapaxes(xs[1], 0, 1)
+    if mask is None:
+        first = tree.flatten(inputs)[0]
+        return None if first.shape[1] else ops.convert_to_tensor(ops.shape(first)[1] > 0)
     if not return_sequences:
-        return ops.any(keep, axis=1)
-    return keep if zero_output_for_mask else seen(keep)
+        return ops.any(mask, axis=1)
+    return mask if zero_output_for_mask else seen(mask)
 
 
 def seen(keep):

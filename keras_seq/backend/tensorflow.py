@@ -77,44 +77,43 @@ def _while(advance, carry, writes, steps, reverse):
 
 
 class Chunks:
-    """A sequence `(T, ...)` in chunks of at most `CHUNK` steps, of one size: the last may be shorter than it looks.
+    """Sequences `(B, T, ...)` in chunks `(K, B, ...)` of at most `CHUNK` steps, all of one size: the last may be
+    shorter than it looks.
 
-    What is kept between the loops stays in arrays of chunks, which are never copied into one.
+    What is read is cut and turned chunk by chunk, and what is kept between the loops stays in arrays of chunks: copies
+    of the whole would cost memory, and time.
     """
 
     def __init__(self, x):
-        known = x.shape[0] is not None and not tf.executing_eagerly()
-        self.length = x.shape[0] if known else tf.shape(x)[0]
+        known = x.shape[1] is not None and not tf.executing_eagerly()
+        self.length = x.shape[1] if known else tf.shape(x)[1]
         self.count = (self.length + CHUNK - 1) // CHUNK
-        if not known:  # of few sizes, because each may have to be compiled
+        if known:  # of a size that leaves no rest, if there is one
+            least = max(1, self.count)
+            self.count = next((n for n in range(least, 2 * least + 1) if self.length % n == 0), least)
+            self.size = -(-self.length // self.count)
+        else:  # of few sizes, because each may have to be compiled
             self.count = tf.maximum(self.count, 1)
             self.size = ((self.length + self.count - 1) // self.count + 7) // 8 * 8
             self.size = tf.maximum(self.size, 8)
-        else:
-            self.size = -(-self.length // self.count)
+        self.exact = known and self.count * self.size == self.length
 
     def split(self, nest):
-        """Each tensor `(T, ...)` as an array of chunks `(K, ...)`, the last with zeros at its end."""
-        return tree.map_structure(lambda x: None if x is None else self._split(x), nest)
+        """Each tensor `(B, T, ...)` as something to read chunks from, the last with zeros at its end."""
+        return tree.map_structure(lambda x: None if x is None else _Cut(x, self), nest)
 
-    def _split(self, tensor):
-        rest = self.count * self.size - self.length
-        if not isinstance(rest, int) or rest:
-            tensor = tf.pad(tensor, [[0, rest], *([[0, 0]] * (len(tensor.shape) - 1))])
-        known = self.size if isinstance(self.size, int) else None
-        pieces = tf.reshape(tensor, tf.concat([[self.count, self.size], tf.shape(tensor)[1:]], 0))
-        pieces = tf.ensure_shape(pieces, [None, known, *tensor.shape[1:]])
-        return self._array(tensor.dtype, pieces.shape[1:]).unstack(pieces)
+    def join(self, array):
+        """An array of chunks as one tensor `(B, T, ...)`."""
+        shape = array.element_shape
+        pieces = array.stack()  # (N, K, B, ...)
+        axes = [2, 0, 1, *range(3, len(shape) + 1)]
+        sizes = tf.concat([[tf.shape(pieces)[2], self.count * self.size], tf.shape(pieces)[3:]], 0)
+        whole = tf.reshape(tf.transpose(pieces, axes), sizes)
+        whole = whole if self.exact else whole[:, : self.length]
+        return tf.ensure_shape(whole, [shape[1], self.length if isinstance(self.length, int) else None, *shape[2:]])
 
     def _array(self, dtype, shape):
         return tf.TensorArray(dtype, self.count, element_shape=shape, clear_after_read=False)  # read on both ways
-
-    def join(self, array):
-        """An array of chunks as one tensor `(T, ...)`."""
-        shape = array.element_shape
-        pieces = array.stack()
-        whole = tf.reshape(pieces, tf.concat([[self.count * self.size], tf.shape(pieces)[2:]], 0))[: self.length]
-        return tf.ensure_shape(whole, [self.length if isinstance(self.length, int) else None, *shape[1:]])
 
     def loop(self, body, carry, xs, *, reverse=False):
         """`carry, y = body(carry, steps, x)` for each chunk, whose first `steps` are meant; and arrays of the `y`."""
@@ -129,6 +128,24 @@ class Chunks:
 
         carry, writes = _while(advance, carry, writes, self.count, reverse)
         return carry, _packed(y_spec, writes)
+
+
+class _Cut:
+    """A tensor `(B, T, ...)` that is read as if it were an array of chunks `(K, B, ...)`."""
+
+    def __init__(self, tensor, chunks):
+        self.tensor, self.chunks, self.dtype = tensor, chunks, tensor.dtype
+        steps = chunks.size if isinstance(chunks.size, int) else None
+        self.element_shape = tf.TensorShape([steps, tensor.shape[0], *tensor.shape[2:]])
+
+    def read(self, at):
+        size = self.chunks.size
+        piece = self.tensor[:, at * size : (at + 1) * size]
+        piece = tf.transpose(piece, [1, 0, *range(2, len(piece.shape))])
+        if not self.chunks.exact:
+            missing = size - tf.shape(piece)[0]
+            piece = tf.pad(piece, [[0, missing], *([[0, 0]] * (len(piece.shape) - 1))])
+        return tf.ensure_shape(piece, self.element_shape)
 
 
 def rows_to_compile_for(tensor):

@@ -40,39 +40,36 @@ def run(
             cannot be written to a SavedModel, so without training they are left to autodiff.
         mask, go_backwards, zero_output_for_mask, return_sequences: as in `loop`.
     """
-    xs = in_reading_order(inputs, mask, go_backwards)
-    x, keep = xs if mask is not None else (xs[0], None)
+    x, keep = read = in_reading_order(inputs, mask, go_backwards)
     size = native.rows_to_compile_for(inputs) if compiled else None
     if size is not None:
         batch, dropout = ops.shape(inputs)[0], constants[kernel.mask_at]
-        x, keep = _with_rows(size, (x, keep), axis=1)
-        states, dropout = _with_rows(size, (states, dropout), axis=0)
+        x, keep, states, dropout = _with_rows(size, (x, keep, states, dropout))
         constants = (*constants[: kernel.mask_at], dropout, *constants[kernel.mask_at + 1 :])
     arguments = (x, keep, states, weights, constants)
     outputs, states = whole_sequence(kernel, arguments, return_sequences, compiled, by_hand)
     if size is not None:
-        outputs, states = tree.map_structure(lambda y: None if y is None else y[..., :batch, :], (outputs, states))
-    output = ops.swapaxes(outputs, 0, 1) if return_sequences else states[0]
-    return shown_output(output, xs, mask is not None, return_sequences, zero_output_for_mask), states
+        outputs, states = tree.map_structure(lambda y: None if y is None else y[:batch], (outputs, states))
+    output = outputs if return_sequences else states[0]
+    return shown_output(output, *read, return_sequences, zero_output_for_mask), states
 
 
-def _with_rows(size, nest, axis):
+def _with_rows(size, nest):
     """Tensors with as many rows, the last ones zeros."""
 
     def padded(tensor):
         if tensor is None:
             return None
-        shape = list(ops.shape(tensor))
-        shape[axis] = size - shape[axis]
-        return ops.concatenate([tensor, ops.zeros(shape, tensor.dtype)], axis=axis)
+        batch, *rest = ops.shape(tensor)
+        return ops.concatenate([tensor, ops.zeros((size - batch, *rest), tensor.dtype)])
 
     return tree.map_structure(padded, nest)
 
 
 def whole_sequence(kernel, arguments, return_sequences, compiled, by_hand):
-    """`(outputs, states)`: the outputs of all steps `(T, B, H)`, or None, and the last states.
+    """`(outputs, states)`: the outputs of all steps `(B, T, H)`, or None, and the last states.
 
-    `arguments` are `x`, `(T, B, D)` in the order of reading; `keep`, None or booleans `(T, B)`, false where the states
+    `arguments` are `x`, `(B, T, D)` in the order of reading; `keep`, None or booleans `(B, T)`, false where the states
     stay; `states`, `weights` and `constants`.
     """
     chunks = native.Chunks(arguments[0])

@@ -5,7 +5,7 @@ where they belong; rows without a kept step are run for one step that is thrown 
 """
 
 import keras
-from keras import ops, tree
+from keras import ops
 
 from keras_seq import compat
 from keras_seq.backend import native
@@ -40,15 +40,13 @@ def why_no_cudnn(cell, masked, training):
 
 def run_cudnn(cell, inputs, states, *, mask, go_backwards, return_sequences, zero_output_for_mask):
     """`(output, states)` of an LSTM or GRU over `inputs` `(B, T, D)`, as `backend.loop.loop` gives them."""
-    xs = in_reading_order(inputs, mask, go_backwards)
-    x, *keep = tree.map_structure(lambda a: ops.swapaxes(a, 0, 1), xs)
-    keep = keep[0] if keep else None
+    x, keep = in_reading_order(inputs, mask, go_backwards)
     outputs, new_states = _over_rows(cell, x if keep is None else _to_the_front(x, keep), states, _ends(keep))
     if keep is not None:
         outputs = _to_their_places(outputs, keep)
         new_states = where_rows(ops.any(keep, axis=1), new_states, states)
     output = outputs if return_sequences else new_states[0]
-    return shown_output(output, xs, keep is not None, return_sequences, zero_output_for_mask), new_states
+    return shown_output(output, x, keep, return_sequences, zero_output_for_mask), new_states
 
 
 def _over_rows(cell, x, states, mask):
