@@ -58,7 +58,7 @@ def scan(body, carry, xs, *, reverse=False, steps=None):
     return carry, _packed(y_spec, ys)
 
 
-def _while(advance, carry, writes, steps, reverse):
+def _while(advance, carry, writes, steps, reverse, ahead=10):
     """`carry, y = advance(carry, at)` for `at` from 0 to `steps`, or back; each tensor of `y` is written at `at`."""
     flat_carry = _tensors(carry)
 
@@ -71,7 +71,11 @@ def _while(advance, carry, writes, steps, reverse):
         return time + 1, new_flat, [array.write(at, v) for array, v in zip(writes, _tensors(y), strict=True)]
 
     _, flat_carry, writes = tf.while_loop(
-        lambda time, *_: time < steps, body, (tf.constant(0), flat_carry, writes), maximum_iterations=steps
+        lambda time, *_: time < steps,
+        body,
+        (tf.constant(0), flat_carry, writes),
+        maximum_iterations=steps,
+        parallel_iterations=ahead,
     )
     return _packed(carry, flat_carry), writes
 
@@ -126,7 +130,8 @@ class Chunks:
             steps = tf.minimum(self.size, self.length - at * self.size)
             return body(carry, steps, _packed(xs, [array.read(at) for array in arrays]))
 
-        carry, writes = _while(advance, carry, writes, self.count, reverse)
+        # Ten chunks at once, as is usual, would be projected ahead of the loop and held.
+        carry, writes = _while(advance, carry, writes, self.count, reverse, ahead=2)
         return carry, _packed(y_spec, writes)
 
 

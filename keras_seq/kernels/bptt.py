@@ -84,14 +84,16 @@ def whole_sequence(kernel, arguments, return_sequences, compiled, by_hand):
             return last, ((states, after, saved) if by_hand else (None, [after[0]], None))
 
         xs = chunks.split((x, keep))
-        states, kept = chunks.loop(body, states, xs)
-        outputs = chunks.join(kept[1][0]) if return_sequences else None
-        return (outputs, states), (xs, kept)
+        states, (first, after, saved) = chunks.loop(body, states, xs)
+        outputs = None
+        if return_sequences:
+            outputs = chunks.join(after[0])
+            after = [chunks.split(outputs), *after[1:]]  # what is returned need not be kept a second time
+        return (outputs, states), (xs, first, after, saved)
 
     def backward(arguments, kept, d_results):
         _, _, _, weights, constants = arguments
         d_outputs, d_states = d_results
-        xs, (first, after, saved) = kept
 
         def body(carry, steps, chunk):
             d_states, d_weights, d_constants = carry
@@ -103,7 +105,7 @@ def whole_sequence(kernel, arguments, return_sequences, compiled, by_hand):
             return (d_states, _added(d_weights, of_weights), _added(d_constants, of_constants)), dx
 
         carry = (d_states, _wide_zeros(weights), _wide_zeros(constants))
-        xs = (xs, first, after, saved, chunks.split(d_outputs))
+        xs = (*kept, chunks.split(d_outputs))
         (d_states, d_weights, d_constants), dx = chunks.loop(body, carry, xs, reverse=True)
         return chunks.join(dx), None, d_states, _as(weights, d_weights), _as(constants, d_constants)
 
