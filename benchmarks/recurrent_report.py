@@ -100,7 +100,7 @@ def draw(path=FIGURE):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, 2, figsize=(11, 6.5), sharex=True, sharey="row", layout="constrained")
+    figure, axes = pyplot.subplots(2, 2, figsize=(11, 6.5), sharex="col", sharey="row", layout="constrained")
     for row, what in zip(axes, (TRAINING, INFERENCE), strict=True):
         for axis, backend in zip(row, ("tensorflow", "jax"), strict=True):
             entries = results_file.read(f"recurrent_{backend}")
@@ -121,7 +121,7 @@ def draw(path=FIGURE):
             axis.set_xticks(range(len(layers)), layers, rotation=25, ha="right")
             axis.set_title(f"{'training step' if what == TRAINING else 'inference'}, {backend}")
         row[0].set_ylabel("times faster than stock Keras")
-    axes[0][0].legend(frameon=False)
+    axes[0][1].legend(frameon=False)
     temporary = Path(path).with_suffix(".part.png")
     figure.savefig(temporary, dpi=110)
     temporary.replace(path)
