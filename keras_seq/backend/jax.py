@@ -12,7 +12,7 @@ COMPILES_KERNELS = False  # whole programs are compiled
 
 
 def device():
-    """ "cpu", "gpu" or "tpu": where things run by default."""
+    """Where things run by default: "cpu", "gpu" or "tpu"."""
     return jax.default_backend()
 
 

@@ -12,7 +12,7 @@ COMPILES_KERNELS = True
 
 
 def device():
-    """ "cpu" or "gpu": where things run by default."""
+    """Where things run by default: "cpu", or "gpu" if there is one."""
     return "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
 
 

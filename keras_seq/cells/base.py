@@ -57,9 +57,9 @@ class Cell(compat.DropoutRNNCell, keras.layers.Layer):
         recurrent_dropout: share of the recurrent state dropped where it enters the product with the recurrent
             kernel, one mask `(B, H)` for all steps and all gates (Gal and Ghahramani, 2016, arXiv 1512.05287).
         seed: seed of both.
-        implementation: how `ks.layers.RNN` runs the cell over a sequence: "auto" (by measured thresholds), "loop", or
-            "kernel" (backpropagation through time by hand, where the cell has it). Results are the same. Keras's
-            numbers 0, 1 and 2 mean "auto".
+        implementation: how `ks.layers.RNN` runs the cell over a sequence: "auto" (by measured thresholds), "loop",
+            "kernel" (backpropagation through time by hand, where the cell has it) or "cudnn" (an LSTM or GRU that
+            trains on a GPU). Results are the same. Keras's numbers 0, 1 and 2 mean "auto".
     """
 
     def __init__(self, *, dropout=0.0, recurrent_dropout=0.0, seed=None, **kwargs):

@@ -3,7 +3,7 @@
 Backpropagation through time, for `s[t] = step(p[t], s[t-1])` with `p = project(x)`:
 
     backwards in time, in the loop      ds[t-1], dp[t]  from  ds[t]     point-wise work, one product with U^T
-    after it, over all steps at once    dU = sum over t of h[t-1]^T dp[t],  dW = x^T dp,  db = sum of dp,  dx = dp W^T
+    after it, over K steps at once      dU = sum over t of h[t-1]^T dp[t],  dW = x^T dp,  db = sum of dp,  dx = dp W^T
 
 Letters: `d` before a name is the gradient of the loss with respect to it. Axes: `(K, B, ...)` for K steps.
 """

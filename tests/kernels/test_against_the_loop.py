@@ -19,33 +19,32 @@ def masks(rng, steps):
     return np.stack([t >= 0, t >= steps // 3, t < steps // 2, rng.random(steps) < 0.5, t < 0])
 
 
-def compare(one, rng, arguments=None, compiled=False, atol=1e-10, **how):
-    arguments = one.arguments if arguments is None else arguments
-    expected = results_and_gradients(lambda a: one.by_loop(a, **how), arguments)
-    found = results_and_gradients(lambda a: one.by_kernel(a, compiled=compiled, **how), arguments)
+def compare(one, compiled=False, **how):
+    expected = results_and_gradients(lambda a: one.by_loop(a, **how), one.arguments)
+    found = results_and_gradients(lambda a: one.by_kernel(a, compiled=compiled, **how), one.arguments)
     kept = [np.abs(g).max() > 0 for g in expected[1]]
     assert sum(kept) >= len(kept) - 1, "a gradient that is zero shows nothing"
     for a, e in zip(found, expected, strict=True):
-        close(a, e, atol=atol, rtol=atol)
+        close(a, e, atol=1e-10, rtol=1e-10)
 
 
 @every_form
 @pytest.mark.parametrize("compiled", [False, *COMPILED])
 def test_whole_rows(form, compiled, rng):
-    compare(recurrence(form, rng, T), rng, compiled=compiled)
+    compare(recurrence(form, rng, T), compiled=compiled)
 
 
 @every_form
 @pytest.mark.parametrize("compiled", [False, *COMPILED])
 def test_masks(form, compiled, rng):
     one = recurrence(form, rng, T)
-    compare(one, rng, compiled=compiled, mask=masks(rng, T), zero_output_for_mask=form == "simple")
+    compare(one, compiled=compiled, mask=masks(rng, T), zero_output_for_mask=form == "simple")
 
 
 @every_form
 def test_backwards_to_the_last_output(form, rng):
     one = recurrence(form, rng, T)
-    compare(one, rng, mask=masks(rng, T), go_backwards=True, return_sequences=False)
+    compare(one, mask=masks(rng, T), go_backwards=True, return_sequences=False)
 
 
 @every_form
