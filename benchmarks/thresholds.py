@@ -1,11 +1,11 @@
 """For which batch sizes a kernel, or a projection before the loop, is worth it: keras_seq/kernels/thresholds.json.
 
-    python benchmarks/thresholds.py                         # all cells, about 20 minutes on two cores
+    python benchmarks/thresholds.py                         # all cells, about 25 minutes on two cores
     KERAS_BACKEND=jax python benchmarks/thresholds.py
     python benchmarks/thresholds.py --layers LSTM GRU       # some of them; the others stay as they are
 
 Each way to run a cell (`keras_seq.kernels.resolve` names them) takes a training step, and an inference, in turns with
-the others, at T = 64, D = H, for each width H and batch size B. The limit of a way is the B up to which it is taken, so
+the others, at T = 192, D = H, for each width H and batch size B. The limit of a way is the B up to which it is taken, so
 that the geometric mean over all B is least; 0 if it never is. What was measured goes to
 results/thresholds_BACKEND.json.
 """
@@ -31,7 +31,7 @@ FILE = pathlib.Path(kernels.__file__).parent / "thresholds.json"
 LAYERS = ("SimpleRNN", "LSTM", "GRU", "PeepholeLSTM", "LayerNormLSTM", "LayerNormGRU", "LayerNormSimpleRNN")
 BATCHES = (1, 8, 32, 64, 128)
 WIDTHS = (32, 128, 512)
-STEPS = 64
+STEPS = 192
 WORK = 64 * 512 * 512  # B H H above which nothing is measured: there products are all that counts
 SECONDS = 0.3
 MARGIN = 1.05  # a hoisted projection must win by as much, for what it wins is little

@@ -47,5 +47,6 @@ class LayerNormed:
 
     def norm(self, what):
         """`(gamma, beta)` of a norm."""
+        # Cast, since a conversion leaves variables as they are on TensorFlow, and a compiled pass takes tensors only.
         parts = (getattr(self, f"{what}_norm_{part}") for part in ("gamma", "beta"))
-        return tuple(ops.convert_to_tensor(part) for part in parts)
+        return tuple(ops.cast(part, part.dtype) for part in parts)
