@@ -1,5 +1,7 @@
 """The private Keras names in use: each with its reason, and what happens where it is missing."""
 
+import keras
+
 try:
     # `keras.layers.RNN` draws one dropout mask per sequence for cells of this class only (an `isinstance` check).
     # Without it our cells still run there, with a fresh mask at each step.
@@ -73,3 +75,17 @@ def made_by(tensor):
     """
     operation, node_index, _ = tensor._keras_history
     return operation._inbound_nodes[node_index]
+
+
+def attention_parts(layer):
+    """`(gate, dropout)` of a `keras.layers.MultiHeadAttention`: the layer that gates its output or None, and the one
+    that drops weights.
+
+    Keras has public names for its other inner layers alone. None, where `ks.layers.MultiHeadAttention` is to be Keras's
+    own layer in all it does: without these names, and where a subclass writes `_compute_attention`, as Keras invites.
+    """
+    attend = getattr(type(layer), "_compute_attention", None)
+    theirs = attend is getattr(keras.layers.MultiHeadAttention, "_compute_attention", None)
+    if not theirs or not hasattr(layer, "_dropout_layer"):
+        return None
+    return getattr(layer, "_gate_dense", None), layer._dropout_layer

@@ -11,6 +11,7 @@ from keras import ops, tree
 import keras_seq as ks
 
 B, T, D, H = 2, 7, 5, 3  # all different primes: no two axes can be taken for each other
+S, M = 11, 13  # steps and features of a memory
 
 L = ks.layers
 LAYERS = [name for name in L.__all__ if isinstance(getattr(L, name), type)]  # the rest are functions
@@ -41,7 +42,9 @@ class Case:
         chains: output `(B, T, …)` can be the input of another such layer.
         stateful: can carry its states from batch to batch.
         backwards: outputs come from the end of the sequence.
-        reads: "sequences" `(B, T, D)`, "strings" `(B,)`, or "ids" `(B, T)`, 0 for padding.
+        reads: "sequences" `(B, T, D)`, "strings" `(B,)`, "ids" `(B, T)`, 0 for padding, "features" `(..., D)`, or
+            "pairs": a sequence and a memory `(B, S, M)`.
+        on_pair: for those, how the layer is called: `on_pair(layer, x, memory, mask, memory_mask)`.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Case:
     stateful: bool = False
     backwards: bool = False
     reads: str = "sequences"
+    on_pair: Callable | None = None
 
     def __str__(self):
         return "-".join(filter(None, (self.name, self.form)))
@@ -95,6 +99,26 @@ def _recurrent(name, make, form="", **flags):
 
 def _cell(name, make, form=""):
     return Case(name, make, form, cell=True, recurrent=True, stateful=True, chains=True)
+
+
+def _by_masks(layer, x, memory, mask, memory_mask):
+    return layer(x, memory=memory, mask=mask, memory_mask=memory_mask)
+
+
+def _query_and_value(layer, x, memory, mask, memory_mask):
+    return layer(x, memory, query_mask=mask, value_mask=memory_mask)
+
+
+def _pair(name, make, form="", on_pair=_by_masks, **flags):
+    return Case(name, make, form, reads="pairs", on_pair=on_pair, **flags)
+
+
+def _block(**arguments):
+    return L.TransformerBlock(D, num_heads=D, hidden_units=H, **arguments)
+
+
+def _score(name, make, form=""):
+    return _pair(name, make, form, lambda layer, x, memory, mask, memory_mask: layer(x, memory))
 
 
 CASES = [
@@ -144,6 +168,36 @@ CASES = [
     Case("SequencePooling", lambda: L.SequencePooling("max"), "max"),
     Case("AttentionPooling", lambda: L.AttentionPooling(H), "vector"),
     Case("AttentionPooling", lambda: L.AttentionPooling(return_weights=True), "weights"),
+    Case("SinusoidalPositions", lambda: L.SinusoidalPositions(), chains=True),
+    Case("LearnedPositions", lambda: L.LearnedPositions(T, "glorot_uniform"), chains=True),
+    Case("TransformerBlock", lambda: _block(rotary=False), "pre-norm", chains=True),
+    Case("TransformerBlock", lambda: _block(norm_first=False, causal=True, sliding_window=3), "post-norm", chains=True),
+    _cell("TransformerCell", lambda: L.TransformerCell(_block(causal=True), T)),
+    Case("FeedForward", lambda: L.FeedForward(H), reads="features"),
+    _score("DotScore", lambda: L.DotScore(scaled=True)),
+    _score("GeneralScore", lambda: L.GeneralScore()),
+    _score("AdditiveScore", lambda: L.AdditiveScore(H), "plain"),
+    _score("AdditiveScore", lambda: L.AdditiveScore(normalize=True), "normalised"),
+    _pair("AttentionCell", lambda: L.AttentionCell(L.GRUCell(H)), "before", cell=True),
+    _pair(
+        "AttentionCell",
+        lambda: L.AttentionCell(
+            L.StackedRNNCells([L.GRUCell(2), L.LSTMCell(H)]),
+            score="normalized_additive",
+            attend="after",
+            attention_units=17,
+            input_feeding=True,
+            return_weights=True,
+        ),
+        "after",
+        cell=True,
+    ),
+    _pair("MultiHeadAttention", lambda: L.MultiHeadAttention(2, H), "plain", _query_and_value),
+    _pair("MultiHeadAttention", lambda: L.MultiHeadAttention(2, 4, rotary=True), "rotary", _query_and_value),
+    _pair("TransformerBlock", lambda: _block(cross_attention=True), "decoder"),
+    _pair(
+        "TransformerCell", lambda: L.TransformerCell(_block(causal=True, cross_attention=True), T), "decoder", cell=True
+    ),
     Case("TextVectorizer", lambda: L.TextVectorizer(["a", "film", "!", "quiet"], max_length=T), reads="strings"),
     Case("WordDropout", lambda: L.WordDropout(0.4), reads="ids"),
     Case("SubwordEmbedding", lambda: L.SubwordEmbedding(WORDS, 101, H), "default", reads="ids"),
@@ -157,7 +211,7 @@ CASES = [
 
 # One value for each argument of any constructor, which is never the default: what is lost on the way is seen.
 UNUSUAL = {
-    "units": H,
+    "units": 15,
     "activation": "softsign",
     "recurrent_activation": "hard_sigmoid",
     "use_bias": False,
@@ -203,6 +257,27 @@ UNUSUAL = {
     "longest": 5,
     "max_runs": 13,
     "embeddings_initializer": lambda: keras.initializers.RandomNormal(stddev=0.6, seed=7),
+    "scaled": True,
+    "normalize": True,
+    "score": "general",
+    "attend": "after",
+    "attention_units": 17,
+    "input_feeding": True,
+    "num_heads": 5,
+    "key_dim": 6,
+    "value_dim": 7,
+    "output_shape": lambda: (3,),
+    "attention_axes": lambda: [1],
+    "sliding_window": 4,
+    "flash_attention": False,
+    "use_gate": True,
+    "rotary": 100.0,
+    "hidden_units": 17,
+    "norm_first": False,
+    "causal": True,
+    "cross_attention": True,
+    "base": 1000.0,
+    "block": lambda: _block(causal=True, norm_first=False),
     "mode": "max",
     "merge_mode": "ave",
     "cell": lambda: L.GRUCell(H, dropout=0.1),

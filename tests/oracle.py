@@ -188,3 +188,58 @@ def attention_pooling(x, weights, mask=None):
             shares[row, t] = np.exp(score) / sum(np.exp(scores))
             pooled[row] += shares[row, t] * x[row, t]
     return pooled, shares
+
+
+def softmax(scores, keep=None):
+    """Over the kept entries of one row; zeros where none is."""
+    keep = np.ones(len(scores), bool) if keep is None else keep
+    weights = np.zeros(len(scores))
+    if keep.any():
+        e = np.exp(scores[keep] - scores[keep].max())
+        weights[keep] = e / e.sum()
+    return weights
+
+
+def score(kind, query, memory, weights):
+    """Scores (S,) of the entries of one memory (S, M) for one query (D,)."""
+    if kind == "dot":
+        return np.array([query @ m for m in memory])
+    if kind == "scaled_dot":
+        return np.array([query @ m for m in memory]) / np.sqrt(len(query))
+    if kind == "general":
+        return np.array([query @ (m @ weights[0]) for m in memory])
+    Q, K, v, *rest = weights
+    if kind == "normalized_additive":
+        g, b = rest
+        return np.array([g * v / np.linalg.norm(v) @ np.tanh(query @ Q + m @ K + b) for m in memory])
+    return np.array([v @ np.tanh(query @ Q + m @ K) for m in memory])
+
+
+def rotated(x, position, base):
+    """One vector, each half as a complex number with the other, turned."""
+    half = len(x) // 2
+    turned = (x[:half] + 1j * x[half:]) * np.exp(1j * position * base ** (-np.arange(half) / half))
+    return np.concatenate([turned.real, turned.imag])
+
+
+def multi_head(query, memory, weights, keep, positions=None, base=10_000.0):
+    """One row: queries (T, D), memory (S, M), keep (T, S); the weights as Keras has them, with biases.
+
+    `positions`: of queries and of keys, which turn them. Gives (T, D) and the weights (N, T, S).
+    """
+    Q, bq, K, bk, V, bv, P, bp = weights
+    heads = Q.shape[1]
+    output, a = np.zeros((len(query), P.shape[-1])), np.zeros((heads, len(query), len(memory)))
+    for t in range(len(query)):
+        if not keep[t].any():
+            continue
+        output[t] += bp
+        for n in range(heads):
+            q = query[t] @ Q[:, n] + bq[n]
+            keys = [m @ K[:, n] + bk[n] for m in memory]
+            if positions:
+                q = rotated(q, positions[0][t], base)
+                keys = [rotated(k, p, base) for k, p in zip(keys, positions[1], strict=True)]
+            a[n, t] = softmax(np.array([q @ k for k in keys]) / np.sqrt(len(q)), keep[t])
+            output[t] += sum(w * (m @ V[:, n] + bv[n]) for w, m in zip(a[n, t], memory, strict=True)) @ P[n]
+    return output, a

@@ -10,16 +10,8 @@ Weights: `kernel` W `(D, H)`, `bias` b `(H,)`, `context` v `(H, 1)`.
 import keras
 from keras import ops
 
+from keras_seq.attention.scores import masked_softmax
 from keras_seq.checks import check_mask, positive_integer
-
-
-def masked_softmax(scores, keep=None):
-    """Softmax over the last axis, over the entries where `keep`; all zeros where no entry is kept."""
-    if keep is None:
-        return ops.softmax(scores, axis=-1)
-    lowest = ops.cast(-1e30 if keras.backend.standardize_dtype(scores.dtype) != "float16" else -6e4, scores.dtype)
-    weights = ops.softmax(ops.where(keep, scores, lowest), axis=-1)
-    return ops.where(keep, weights, ops.zeros_like(weights))
 
 
 @keras.saving.register_keras_serializable("keras_seq")

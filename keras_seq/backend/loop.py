@@ -84,7 +84,9 @@ def loop(
     if in_python:
         carry, kept = _python_scan(body, (states,), xs)
     else:
-        carry, kept = native.scan(body, (states, _zeros(spec, xs)) if carries_output else (states,), xs)
+        carry, kept = native.scan(
+            body, (states, _zeros(spec, step_of, states, xs)) if carries_output else (states,), xs
+        )
     kept = tree.map_structure(lambda y: ops.swapaxes(y, 0, 1), kept)
     output = kept[0] if return_sequences else (carry[1] if carries_output else tree.flatten(carry[0])[shown])
     if shown is not None:
@@ -186,8 +188,11 @@ def _output_of(step_of, states, xs):
     return native.spec_of(traced, states, tree.map_structure(native.spec_of_step, xs)), shown
 
 
-def _zeros(spec, xs):
+def _zeros(spec, step_of, states, xs):
     """Zeros in the form of an output: what a sequence starts from."""
+    if any(None in y.shape[1:] for y in tree.flatten(spec)):  # a size that only a step knows
+        output, _ = step_of(states, tree.map_structure(lambda x: ops.zeros(ops.shape(x)[1:], x.dtype), xs))
+        return tree.map_structure(ops.zeros_like, output)
     batch = ops.shape(tree.flatten(xs)[0])[1]
     return tree.map_structure(lambda y: ops.zeros((batch, *y.shape[1:]), y.dtype), spec)
 

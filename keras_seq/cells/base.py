@@ -40,7 +40,7 @@ def _full_signature(cell_class):
     return inspect.Signature([*sorted(parameters.values(), key=lambda p: p.kind), rest])
 
 
-class Cell(compat.DropoutRNNCell, keras.layers.Layer):
+class Cell(keras.layers.Layer):
     """A recurrence, one step of it: the base of the cells of this package.
 
     A subclass sets `state_size` and `output_size` and writes three methods; `call` is made of them:
@@ -53,32 +53,20 @@ class Cell(compat.DropoutRNNCell, keras.layers.Layer):
     `cast`, so that a cell with a dtype policy of its own keeps it inside a layer with another.
 
     Args:
-        dropout: share of the inputs dropped, one mask `(B, D)` for all steps of a sequence.
-        recurrent_dropout: share of the recurrent state dropped where it enters the product with the recurrent
-            kernel, one mask `(B, H)` for all steps and all gates (Gal and Ghahramani, 2016, arXiv 1512.05287).
-        seed: seed of both.
         implementation: how `ks.layers.RNN` runs the cell over a sequence: "auto" (by measured thresholds), "loop",
             "kernel" (backpropagation through time by hand, where the cell has it) or "cudnn" (an LSTM or GRU that
             trains on a GPU). Results are the same. Keras's numbers 0, 1 and 2 mean "auto".
     """
 
-    def __init__(self, *, dropout=0.0, recurrent_dropout=0.0, seed=None, **kwargs):
+    def __init__(self, **kwargs):
         implementation = kwargs.pop("implementation", "auto")
         super().__init__(**kwargs)
-        for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-            if not 0 <= rate < 1:
-                raise ValueError(f"Argument `{name}` must be at least 0 and below 1, got {rate!r}.")
         if implementation not in (*IMPLEMENTATIONS, 0, 1, 2):
             raise ValueError(
                 f"Argument `implementation` must be one of {', '.join(map(repr, IMPLEMENTATIONS))}, or 0, 1 or 2, "
                 f"which mean 'auto', got {implementation!r}."
             )
         self.implementation = implementation if implementation in IMPLEMENTATIONS else "auto"
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self._held_masks = {}
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -109,6 +97,42 @@ class Cell(compat.DropoutRNNCell, keras.layers.Layer):
         inputs = ops.cast(inputs, self.compute_dtype)
         mask = self.input_mask((ops.shape(inputs)[0], inputs.shape[-1]), inputs.dtype, training)
         return dropped(inputs, mask if mask is None or len(inputs.shape) == 2 else ops.expand_dims(mask, 1))
+
+    def input_mask(self, shape, dtype, training):
+        """The mask of input dropout, of shape `(B, D)`, or None where there is none."""
+        return None
+
+    def get_config(self):
+        """The arguments of the constructor, each under its own name; `implementation` where it is not "auto"."""
+        config = {**super().get_config(), **{name: self._serialized(name) for name in argument_names(type(self))}}
+        return config if self.implementation == "auto" else {**config, "implementation": self.implementation}
+
+    def _serialized(self, name):
+        value = getattr(self, name)
+        serialize = _SERIALIZERS.get(name.rsplit("_", 1)[-1])
+        return serialize(value) if serialize and value is not None else value
+
+
+class DropoutCell(compat.DropoutRNNCell, Cell):
+    """A cell with dropout, under masks that hold for a whole sequence (Gal and Ghahramani, 2016, arXiv 1512.05287).
+
+    Args:
+        dropout: share of the inputs dropped, one mask `(B, D)` for all steps of a sequence.
+        recurrent_dropout: share of the recurrent state dropped where it enters the product with the recurrent
+            kernel, one mask `(B, H)` for all steps and all gates.
+        seed: seed of both.
+    """
+
+    def __init__(self, *, dropout=0.0, recurrent_dropout=0.0, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
+            if not 0 <= rate < 1:
+                raise ValueError(f"Argument `{name}` must be at least 0 and below 1, got {rate!r}.")
+        self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self._held_masks = {}
 
     def input_mask(self, shape, dtype, training):
         """The mask of input dropout, of shape `(B, D)`, or None where there is none."""
@@ -149,18 +173,8 @@ class Cell(compat.DropoutRNNCell, keras.layers.Layer):
     def reset_recurrent_dropout_mask(self):
         self._held_masks.pop("state", None)
 
-    def get_config(self):
-        """The arguments of the constructor, each under its own name; `implementation` where it is not "auto"."""
-        config = {**super().get_config(), **{name: self._serialized(name) for name in argument_names(type(self))}}
-        return config if self.implementation == "auto" else {**config, "implementation": self.implementation}
 
-    def _serialized(self, name):
-        value = getattr(self, name)
-        serialize = _SERIALIZERS.get(name.rsplit("_", 1)[-1])
-        return serialize(value) if serialize and value is not None else value
-
-
-class KernelCell(Cell):
+class KernelCell(DropoutCell):
     """A cell with a kernel `(D, G*H)`, a recurrent kernel `(H, G*H)` and a bias, for `G` gates of `H` units.
 
     The recurrent kernel reads the output of the step before, of size `output_size`, which is `H` unless a subclass

@@ -1,6 +1,13 @@
 """All layers and cells, under the names a Keras user expects."""
 
-from keras_seq.attention.pooling import AttentionPooling
+from keras_seq.attention import (
+    AdditiveScore,
+    AttentionCell,
+    AttentionPooling,
+    DotScore,
+    GeneralScore,
+    MultiHeadAttention,
+)
 from keras_seq.cells import (
     GRUCell,
     LayerNormGRUCell,
@@ -27,14 +34,26 @@ from keras_seq.layers.streaming import streaming
 from keras_seq.layers.subwords import SubwordEmbedding
 from keras_seq.layers.vectorizer import TextVectorizer
 from keras_seq.layers.word_dropout import WordDropout
+from keras_seq.transformer import (
+    FeedForward,
+    LearnedPositions,
+    SinusoidalPositions,
+    TransformerBlock,
+    TransformerCell,
+)
 
 __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AdditiveScore",
+    "AttentionCell",
     "AttentionPooling",
     "Bidirectional",
+    "DotScore",
+    "FeedForward",
     "GRUCell",
+    "GeneralScore",
     "LSTMCell",
     "LayerNormGRU",
     "LayerNormGRUCell",
@@ -42,14 +61,19 @@ __all__ = [
     "LayerNormLSTMCell",
     "LayerNormSimpleRNN",
     "LayerNormSimpleRNNCell",
+    "LearnedPositions",
+    "MultiHeadAttention",
     "PeepholeLSTM",
     "PeepholeLSTMCell",
     "SequencePooling",
     "SimpleRNN",
     "SimpleRNNCell",
+    "SinusoidalPositions",
     "StackedRNNCells",
     "SubwordEmbedding",
     "TextVectorizer",
+    "TransformerBlock",
+    "TransformerCell",
     "WordDropout",
     "streaming",
 ]

@@ -69,6 +69,8 @@ def test_every_public_layer_has_a_row():
 
 # Keras's own exceptions: `Bidirectional` copies `layer` (into `forward_layer`), and `weights` are no configuration.
 NOT_KEPT = {("Bidirectional", "layer"), ("Bidirectional", "weights")}
+# Keras keeps most arguments of its MultiHeadAttention under other names.
+PRIVATE = ("output_shape", "_initializer", "_regularizer", "_constraint", "use_gate")
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -83,9 +85,11 @@ def test_constructor_is_config(name):
     config = layer.get_config()
     for argument in names:
         assert argument in config, argument
-        assert (name, argument) in NOT_KEPT or hasattr(layer, argument), argument
+        hidden = name == "MultiHeadAttention" and argument.endswith(PRIVATE)
+        assert hidden or (name, argument) in NOT_KEPT or hasattr(layer, argument), argument
         if isinstance(UNUSUAL[argument], (int, float)):
-            assert getattr(layer, argument) == config[argument] == given[argument], argument
+            assert config[argument] == given[argument], argument
+            assert hidden or getattr(layer, argument) == given[argument], argument
     again = cls.from_config(json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))["config"])
     assert again.get_config() == config
 
@@ -238,9 +242,10 @@ def test_training_step_compiled_and_eager(case, rng):
             losses = [np.ravel(model.train_on_batch(x, targets))[0] for _ in range(2)]
         assert losses[1] < losses[0]
         results.append(model.get_weights())
-    for compiled, eager, before in zip(results[0], results[-1], weights, strict=True):
+    for weight, compiled, eager, before in zip(model.weights, results[0], results[-1], weights, strict=True):
         np.testing.assert_allclose(compiled, eager, atol=2e-6, rtol=1e-4)
-        assert np.abs(compiled - before).max() > 1e-6
+        # What is added to all scores of a query alike is not seen by the softmax.
+        assert weight.path.endswith("key/bias") or np.abs(compiled - before).max() > 1e-6, weight.path
 
 
 @quick

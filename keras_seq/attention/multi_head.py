@@ -1,0 +1,231 @@
+"""Multi-head attention (Vaswani et al., 2017, arXiv 1706.03762, eq. 1 and section 3.2.2), in the letters of Keras:
+
+q = query Q + b_q,  k = key K + b_k,  v = value V + b_v         for each of N heads
+a = softmax over the kept s of  q[t] . k[s] / sqrt(C)           (B, N, T, S)
+output[t] = sum over heads of (sum over s of a[t, s] v[s]) O + b_o
+"""
+
+import inspect
+import math
+
+import keras
+from keras import ops
+
+from keras_seq import compat
+from keras_seq.attention.rotary import kept_positions, rotary
+from keras_seq.attention.scores import masked_softmax
+from keras_seq.backend.loop import where_rows
+from keras_seq.checks import check_mask, positive_integer, positive_number
+
+
+def attend(query, keys, values, keep=None, scale=None, drop=None):
+    """`(output, a)`: attention of each head by itself, with its weights.
+
+    Args:
+        query, keys, values: `(B, T, N, C)`, `(B, S, N, C)`, `(B, S, N, C')`.
+        keep: booleans that broadcast to `(B, N, T, S)`, or None. Where nothing is kept, weights and output are zero.
+        scale: of the scores; None for `1 / sqrt(C)`.
+        drop: a function of the weights, such as dropout, whose result is used in their place; `a` are those before.
+
+    Returns:
+        `(B, T, N, C')`, and `(B, N, T, S)`.
+    """
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    query = ops.transpose(query * scale, (0, 2, 1, 3))
+    scores = ops.matmul(query, ops.transpose(keys, (0, 2, 3, 1)))
+    precise = keras.backend.result_type(scores.dtype, "float32")
+    a = ops.cast(masked_softmax(ops.cast(scores, precise), keep), values.dtype)
+    output = ops.matmul(a if drop is None else drop(a), ops.transpose(values, (0, 2, 1, 3)))
+    return ops.transpose(output, (0, 2, 1, 3)), a
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class MultiHeadAttention(keras.layers.MultiHeadAttention):
+    """Attention of several heads: of a sequence to itself, or to another.
+
+    Drop-in for `keras.layers.MultiHeadAttention`. What is different: a query that is masked, or that may attend to
+    nothing at all, gives zeros; what stands at masked steps counts in no way, be it NaN; positions count kept steps, so
+    that results do not depend on how rows are padded; and decoding step by step has a cache.
+
+    Args:
+        num_heads, key_dim, value_dim … seed: as in `keras.layers.MultiHeadAttention`, as it is installed.
+        rotary: whether queries and keys are turned by their positions (see `keras_seq.attention.rotary`); a number is
+            the base of the wavelengths, True is 10000.
+        sliding_window: a query attends to keys less than so many positions away (the installed Keras may have it, too).
+
+    Call arguments:
+        query: `(B, T, D)`.
+        value: `(B, S, D')`.
+        key: `(B, S, D'')`; by default `value`.
+        query_mask, value_mask, key_mask: booleans `(B, T)`, `(B, S)`, `(B, S)`; by default the masks that came with
+            the tensors.
+        attention_mask: booleans `(B, T, S)`, or `(B, N, T, S)`: which keys each query may attend to.
+        return_attention_scores: whether to return the weights beside the output.
+        training: whether dropout acts.
+        use_causal_mask: whether a query attends only to keys up to its own place.
+
+    Returns:
+        `(B, T, D)`; with `return_attention_scores` a tuple of it and the weights `(B, N, T, S)`.
+
+    Raises:
+        ValueError: for `rotary` with an odd `key_dim`, or with inputs of other than three axes. (With such inputs, or
+            with `flash_attention`, this layer is Keras's own, masks included.)
+
+    Example:
+
+    >>> x = np.ones((2, 7, 4))
+    >>> MultiHeadAttention(2, 6, rotary=True)(x, x, use_causal_mask=True).shape
+    TensorShape([2, 7, 4])
+    """
+
+    def __init__(self, *args, **kwargs):
+        given = _SIGNATURE.bind(self, *args, **kwargs).arguments
+        given.update(given.pop("kwargs", {}))
+        rotary, window = given.pop("rotary", False), given.get("sliding_window")
+        if "sliding_window" not in _OF_KERAS:
+            given.pop("sliding_window", None)
+        given.pop("self")
+        super().__init__(**given)
+        for name in ("num_heads", "key_dim"):
+            positive_integer(name, given[name])
+        if rotary and self.key_dim % 2:
+            raise ValueError(f"Argument `rotary` turns pairs of columns: `key_dim` must be even, got {self.key_dim}.")
+        self.rotary = rotary if isinstance(rotary, bool) else positive_number("rotary", rotary)
+        self.sliding_window = None if window is None else positive_integer("sliding_window", window)
+        self.flash_attention = given.get("flash_attention")
+
+    def call(
+        self,
+        query,
+        value,
+        key=None,
+        query_mask=None,
+        value_mask=None,
+        key_mask=None,
+        attention_mask=None,
+        return_attention_scores=False,
+        training=None,
+        use_causal_mask=False,
+    ):
+        if not self._is_ours(query, value):
+            return super().call(
+                query,
+                value,
+                key,
+                attention_mask=attention_mask,
+                return_attention_scores=return_attention_scores,
+                training=training,
+                use_causal_mask=use_causal_mask,
+            )
+        query_keep, key_keep = self._masks(query, value, key, query_mask, value_mask, key_mask)
+        same = value is query and key_keep is query_keep
+        query = _zeroed(query, query_keep)
+        value = query if same else _zeroed(value, key_keep)
+        key = value if key is None else _zeroed(key, key_keep)
+        q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
+        positions = self._positions(query, key, query_keep, key_keep)
+        if self.rotary:
+            q, k = self.turned(q, positions[0]), self.turned(k, positions[1])
+        keep = self._keep(q, k, key_keep, attention_mask, use_causal_mask, positions)
+        gate, dropout = compat.attention_parts(self)
+        drop = (lambda a: dropout(a, training=True)) if training and self.dropout else None
+        output, a = attend(q, k, v, keep, drop=drop)
+        output = self.output_dense(output if gate is None else output * gate(query))
+        hides = key_keep is not None or attention_mask is not None  # what may leave a query without a key
+        output = _zeroed(output, _answered(query_keep, keep if hides else None))
+        if return_attention_scores:
+            return output, a if query_keep is None else ops.where(query_keep[:, None, :, None], a, ops.zeros_like(a))
+        return output
+
+    def _is_ours(self, query, value):
+        """Whether this layer attends by itself, or as `keras.layers.MultiHeadAttention`."""
+        ours = len(query.shape) == len(value.shape) == 3 and not self.flash_attention and compat.attention_parts(self)
+        if self.rotary and not ours:
+            raise ValueError(
+                f"Argument `rotary` of layer {self.name!r} is for sequences (B, T, D), got inputs of shapes "
+                f"{tuple(query.shape)} and {tuple(value.shape)}."
+            )
+        return ours
+
+    def _masks(self, query, value, key, query_mask, value_mask, key_mask):
+        """The mask of the query `(B, T)`, and that of the keys `(B, S)`, booleans or None."""
+        query_keep = _mask_of(self, query, query_mask, "query_mask")
+        key_keep = _mask_of(self, value, value_mask, "value_mask")
+        if value is query and value_mask is query_mask:
+            key_keep = query_keep
+        if key is None or key is value:
+            return query_keep, key_keep
+        of_key = _mask_of(self, key, key_mask, "key_mask")
+        both = key_keep is not None and of_key is not None
+        return query_keep, ops.logical_and(key_keep, of_key) if both else (of_key if key_keep is None else key_keep)
+
+    def _positions(self, query, key, query_keep, key_keep):
+        """Positions of queries and keys, where something asks for them."""
+        if not (self.rotary or self.sliding_window):
+            return None
+        of_query = kept_positions(query_keep, ops.shape(query)[1])
+        return of_query, of_query if key is query else kept_positions(key_keep, ops.shape(key)[1])
+
+    def turned(self, vectors, positions):
+        """Queries or keys `(B, T, N, C)` as their positions `(B, T)` turn them; see `rotary`."""
+        return rotary(vectors, positions, 10_000.0 if self.rotary is True else self.rotary)
+
+    def _keep(self, q, k, key_keep, attention_mask, causal, positions):
+        """Which keys each query may attend to: booleans that broadcast to `(B, N, T, S)`, or None."""
+        parts = [] if key_keep is None else [key_keep[:, None, None, :]]
+        if attention_mask is not None:
+            mask = ops.cast(attention_mask, "bool")
+            mask = ops.expand_dims(mask, -3) if len(mask.shape) < 4 else mask  # the axis of heads
+            parts.append(mask if len(mask.shape) == 4 else ops.expand_dims(mask, 0))
+        if causal:
+            until = ops.arange(ops.shape(q)[1])[:, None] >= ops.arange(ops.shape(k)[1])
+            parts.append(until[None, None])
+        if self.sliding_window:
+            of_query, of_key = positions
+            near = ops.abs(of_query[:, :, None] - of_key[:, None, :]) < self.sliding_window
+            parts.append(near[:, None])
+        keep = None
+        for part in parts:
+            keep = part if keep is None else ops.logical_and(keep, part)
+        return keep
+
+    def get_config(self):
+        own = {"rotary": self.rotary, "sliding_window": self.sliding_window, "flash_attention": self.flash_attention}
+        return {**super().get_config(), **own}
+
+
+_OF_KERAS = inspect.signature(keras.layers.MultiHeadAttention.__init__).parameters
+
+
+def _signature():
+    """That of the installed Keras, with our arguments by keyword alone."""
+    *named, rest = _OF_KERAS.values()
+    defaults = {
+        name: value for name, value in {"sliding_window": None, "rotary": False}.items() if name not in _OF_KERAS
+    }
+    own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()]
+    return inspect.Signature([*named, *own, rest])
+
+
+_SIGNATURE = _signature()
+MultiHeadAttention.__init__.__signature__ = _SIGNATURE
+
+
+def _mask_of(layer, tensor, mask, name):
+    """The mask given for a sequence, or the one that came with it, as booleans `(B, T)`; None if there is none."""
+    mask = compat.mask_of(tensor) if mask is None else mask
+    check_mask(layer, mask, tensor, name)
+    return None if mask is None else ops.cast(mask, "bool")
+
+
+def _zeroed(sequence, keep):
+    """Steps `(B, T, ...)` that are not kept as zeros: NaN times a weight of zero would be NaN, also in gradients."""
+    return sequence if keep is None else where_rows(keep, sequence, ops.zeros_like(sequence))
+
+
+def _answered(query_keep, keep):
+    """Which queries are kept and have a key to attend to: booleans `(B, T)`, or None for all of them."""
+    if keep is None:
+        return query_keep
+    found = ops.any(keep, axis=(1, 3))
+    return found if query_keep is None else ops.logical_and(query_keep, found)

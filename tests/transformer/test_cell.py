@@ -1,0 +1,116 @@
+"""`TransformerCell`: step by step what its block gives for the whole, whatever the cache must hold."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_seq as ks
+from tests.cases import B, M, S, T, arrays, close, padded, randomize
+
+L = ks.layers
+D, N, F = 6, 3, 17
+
+
+def made(rng, **arguments):
+    block = L.TransformerBlock(D, N, F, causal=True, **arguments)
+    block.build((None, None, D), (None, None, M) if block.cross_attention else None)
+    return randomize(block, rng, 0.5)
+
+
+@pytest.mark.usefixtures("steps_in_python")
+@pytest.mark.parametrize("norm_first", [True, False], ids=["pre", "post"])
+@pytest.mark.parametrize("rotary", [True, False], ids=["rotary", ""])
+@pytest.mark.parametrize("cross", [True, False], ids=["decoder", ""])
+def test_step_by_step_it_is_the_causal_pass(norm_first, rotary, cross, rng):
+    """With masks of all kinds, and a cache that is longer than the sequence."""
+    block = made(rng, norm_first=norm_first, rotary=rotary, cross_attention=cross)
+    x, mask = padded(rng, (B, T, D))
+    memory, memory_mask = rng.normal(size=(len(x), S, M)), rng.random((len(x), S)) < 0.6
+    memory_mask[1] = False
+    given = {"memory": memory, "memory_mask": memory_mask} if cross else {}
+    steps = L.RNN(L.TransformerCell(block, T + 4), return_sequences=True, zero_output_for_mask=True)
+    close(steps(x, mask=mask, **given), block(x, mask=mask, **given), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("steps_in_python")
+@pytest.mark.parametrize("rotary", [True, False], ids=["rotary", ""])
+def test_a_full_cache_forgets_its_oldest_step(rotary, rng):
+    """As a window of that many steps would, masked steps not counted."""
+    block = made(rng, rotary=rotary)
+    windowed = L.TransformerBlock.from_config({**block.get_config(), "sliding_window": 3})
+    windowed.build((None, None, D))
+    windowed.set_weights(block.get_weights())
+    x, mask = padded(rng, (B, T, D))
+    found = L.RNN(L.TransformerCell(block, 3), return_sequences=True, zero_output_for_mask=True)(x, mask=mask)
+    close(found, windowed(x, mask=mask), atol=1e-5, rtol=1e-5)
+    assert np.abs(arrays(found)[0] - arrays(block(x, mask=mask))[0]).max() > 1e-2
+    held = L.TransformerCell(windowed, 100).get_initial_state(1)
+    assert held[0].shape[2] == 3  # no more than its window looks back to
+    close(L.RNN(L.TransformerCell(windowed, 100), return_sequences=True)(x), windowed(x), atol=1e-5, rtol=1e-5)
+
+
+def test_a_stack_is_one_cell(rng):
+    blocks = [made(rng, rotary=True) for _ in range(2)]
+    x = rng.normal(size=(B, T, D)).astype("float32")
+    stack = L.RNN([L.TransformerCell(block, T) for block in blocks], return_sequences=True)
+    close(stack(x), blocks[1](blocks[0](x)), atol=1e-5, rtol=1e-5)
+
+
+def test_half_a_sequence_and_then_the_other(rng):
+    block = made(rng, rotary=True)
+    x = rng.normal(size=(B, T, D)).astype("float32")
+    layer = L.RNN(L.TransformerCell(block, T), return_sequences=True, return_state=True)
+    first, *states = layer(x[:, :3])
+    second, *states = layer(x[:, 3:], initial_state=states)
+    whole = arrays(block(x))[0]
+    close((first, second), (whole[:, :3], whole[:, 3:]), atol=1e-5, rtol=1e-5)
+    assert arrays(states[2])[0].tolist() == [[T]] * B
+
+
+def test_one_step_by_hand(rng):
+    """As a decoder calls it."""
+    block = made(rng)
+    cell, x = L.TransformerCell(block, T), rng.normal(size=(B, T, D)).astype("float32")
+    states, outputs = cell.get_initial_state(B), []
+    for t in range(3):
+        y, states = cell(x[:, t], states)
+        outputs.append(arrays(y)[0])
+    close(np.stack(outputs, 1), block(x[:, :3]), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.tensorflow
+def test_it_is_exported_with_all_sizes_open(rng, tmp_path):
+    import tensorflow as tf
+
+    block = made(rng, rotary=True, cross_attention=True)
+    x, memory = keras.Input((None, D)), keras.Input((None, M))
+    model = keras.Model([x, memory], L.RNN(L.TransformerCell(block, T), return_sequences=True)(x, memory=memory))
+    model.export(tmp_path / "saved", verbose=False)
+    data = [rng.normal(size=(3, T, D)).astype("float32"), rng.normal(size=(3, S, M)).astype("float32")]
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    close(loaded.serve(data), block(*data), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: L.TransformerCell(L.TransformerBlock(D, N), T), "block.*causal=True"),
+        (lambda: L.TransformerCell(keras.layers.Dense(D), T), "block.*TransformerBlock"),
+        (lambda: L.TransformerCell(L.TransformerBlock(D, N, causal=True), 0), "max_length.*positive"),
+        (
+            lambda: L.RNN(L.TransformerCell(L.TransformerBlock(D, N, causal=True, dropout=0.1), T))(
+                np.ones((B, T, D)), training=True
+            ),
+            "train the block itself",
+        ),
+        (
+            lambda: L.RNN(L.TransformerCell(L.TransformerBlock(D, N, causal=True, cross_attention=True), T))(
+                np.ones((B, T, D))
+            ),
+            "memory",
+        ),
+    ],
+)
+def test_what_is_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
