@@ -16,7 +16,8 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 tests/backend tests/cells tests/kernels tests/layers tests/data/test_streams.py \
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 tests/attention tests/backend tests/cells tests/decoding tests/kernels \
+		tests/layers tests/transformer tests/data/test_streams.py \
 		tests/test_losses.py tests/test_metrics.py tests/test_optimizers.py tests/models/test_averaging.py
 
 test-oldest:

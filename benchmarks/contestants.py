@@ -1,4 +1,7 @@
-"""The layers that benchmarks/recurrent.py compares, each as a training step and an inference without arguments."""
+"""The layers that benchmarks compare, each as a training step and an inference without arguments.
+
+`contestants` has those of benchmarks/recurrent.py; benchmarks/attention.py has its own.
+"""
 
 import keras
 import numpy as np
@@ -28,8 +31,13 @@ def contestants(layer, shape, masked, only=None):
 
 def _of_keras(make, layer, units, *inputs, **how):
     network = _network(make, layer, units)
+    return network and keras_passes(network, *inputs, **how)
+
+
+def keras_passes(network, x, kept, **how):
+    """`(training step, inference)` of layers that are called one after the other, on `x` with the mask `kept`."""
     passes = _jax_passes if BACKEND == "jax" else _tensorflow_passes
-    return network and passes(network, *inputs, **how)
+    return passes(network, x, kept, **how)
 
 
 def _network(make, layer, units):
@@ -116,15 +124,24 @@ def _torch_passes(layer, x, units):
         return None
     layers, both = 1 + layer.startswith("Stacked"), layer.startswith("Bidirectional")
     module = kind(x.shape[-1], units, num_layers=layers, bidirectional=both, batch_first=True)
+    return torch_passes(module, lambda inputs: module(inputs)[0], x)
+
+
+def torch_passes(module, call, x):
+    """`(training step, inference)` of a module of PyTorch, called as `call(x)`."""
+    import torch
+
     inputs = torch.from_numpy(x).requires_grad_()
 
     def train():
+        module.train()
         module.zero_grad()
         inputs.grad = None
-        module(inputs)[0].square().sum().backward()
+        call(inputs).square().sum().backward()
 
     def infer():
+        module.eval()
         with torch.no_grad():
-            module(inputs)
+            call(inputs)
 
     return train, infer

@@ -5,8 +5,8 @@
     python benchmarks/thresholds.py --layers LSTM GRU       # some of them; the others stay as they are
 
 Each way to run a cell (`keras_seq.kernels.resolve` names them) takes a training step, and an inference, in turns with
-the others, at T = 192, D = H, for each width H and batch size B. The limit of a way is the B up to which it is taken, so
-that the geometric mean over all B is least; 0 if it never is. What was measured goes to
+the others, at T = 192, D = H, for each width H and batch size B. The limit of a way is the B up to which it is taken,
+so that the geometric mean over all B is least; 0 if it never is. What was measured goes to
 results/thresholds_BACKEND.json.
 """
 

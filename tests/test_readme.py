@@ -50,3 +50,10 @@ def test_the_lines_on_small_data_run(tmp_path):
         "vectorizer = ks.data.text_vectorizer(texts)\n"
     )
     assert "coverage 0.5" in run_code(f"{before}{code}\nprint('coverage', vectors.coverage)", tmp_path)
+
+
+def test_the_lines_on_attention_and_decoding_run(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = [block for block in blocks if "beam_search" in block]
+    shapes = "print(logits.shape, *(tuple(one.shape) for one in found))"
+    assert "(2, 7, 50) (2, 2, 20) (2, 2) (2, 2)" in run_code(f"{code}\n{shapes}", tmp_path)

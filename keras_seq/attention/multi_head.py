@@ -13,30 +13,40 @@ from keras import ops
 
 from keras_seq import compat
 from keras_seq.attention.rotary import kept_positions, rotary
-from keras_seq.attention.scores import masked_softmax
+from keras_seq.attention.scores import lowest
+from keras_seq.backend import native
 from keras_seq.backend.loop import where_rows
 from keras_seq.checks import check_mask, positive_integer, positive_number
 
 
-def attend(query, keys, values, keep=None, scale=None, drop=None):
-    """`(output, a)`: attention of each head by itself, with its weights.
+def attend(query, keys, values, keep=None, drop=None, weighed=False):
+    """`(output, a)`: attention of each head by itself, with its weights if they are asked for.
 
     Args:
         query, keys, values: `(B, T, N, C)`, `(B, S, N, C)`, `(B, S, N, C')`.
-        keep: booleans that broadcast to `(B, N, T, S)`, or None. Where nothing is kept, weights and output are zero.
-        scale: of the scores; None for `1 / sqrt(C)`.
-        drop: a function of the weights, such as dropout, whose result is used in their place; `a` are those before.
+        keep: booleans that broadcast to `(B, N, T, S)`, or None. A query for which nothing is kept gives a mean of no
+            meaning, which the caller replaces.
+        drop: None, or a function of the weights, such as dropout, whose result is used in their place; `a` are those
+            before.
+        weighed: whether the weights are asked for.
 
     Returns:
-        `(B, T, N, C')`, and `(B, N, T, S)`.
+        `(B, T, N, C')`, and `(B, N, T, S)` or None.
     """
-    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    query = ops.transpose(query * scale, (0, 2, 1, 3))
-    scores = ops.matmul(query, ops.transpose(keys, (0, 2, 3, 1)))
-    precise = keras.backend.result_type(scores.dtype, "float32")
-    a = ops.cast(masked_softmax(ops.cast(scores, precise), keep), values.dtype)
-    output = ops.matmul(a if drop is None else drop(a), ops.transpose(values, (0, 2, 1, 3)))
-    return ops.transpose(output, (0, 2, 1, 3)), a
+    scale = 1 / math.sqrt(query.shape[-1])
+    if native.device() != "cpu" and drop is None and not weighed:  # there it has fused implementations
+        whole = None if keep is None else ops.broadcast_to(keep, _scores_shape(query, keys))
+        return ops.dot_product_attention(query, keys, values, mask=whole, scale=scale), None
+    scores = ops.einsum("btnc,bsnc->bnts", query * scale, keys)
+    scores = ops.cast(scores, keras.backend.result_type(scores.dtype, "float32"))
+    if keep is not None:  # added, which is faster than chosen: what is to be added is small until it is broadcast
+        scores = scores + ops.where(keep, ops.zeros((), scores.dtype), lowest(scores.dtype))
+    a = ops.cast(ops.softmax(scores, axis=-1), values.dtype)
+    return ops.einsum("bnts,bsnc->btnc", a if drop is None else drop(a), values), a if weighed else None
+
+
+def _scores_shape(query, keys):
+    return ops.shape(query)[0], query.shape[2], ops.shape(query)[1], ops.shape(keys)[1]
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -129,12 +139,13 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         keep = self._keep(q, k, key_keep, attention_mask, use_causal_mask, positions)
         gate, dropout = compat.attention_parts(self)
         drop = (lambda a: dropout(a, training=True)) if training and self.dropout else None
-        output, a = attend(q, k, v, keep, drop=drop)
+        output, a = attend(q, k, v, keep, drop, return_attention_scores)
         output = self.output_dense(output if gate is None else output * gate(query))
         hides = key_keep is not None or attention_mask is not None  # what may leave a query without a key
-        output = _zeroed(output, _answered(query_keep, keep if hides else None))
+        answered = _answered(query_keep, keep if hides else None)
+        output = _zeroed(output, answered)
         if return_attention_scores:
-            return output, a if query_keep is None else ops.where(query_keep[:, None, :, None], a, ops.zeros_like(a))
+            return output, a if answered is None else ops.where(answered[:, None, :, None], a, ops.zeros_like(a))
         return output
 
     def _is_ours(self, query, value):

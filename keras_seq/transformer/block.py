@@ -184,17 +184,19 @@ class TransformerBlock(keras.layers.Layer):
         x = ops.cast(sequences, self.compute_dtype)
         scores = []
 
+        def answer(part, query, *of_what, **how):
+            asked = {"return_attention_scores": return_attention_scores, "training": training}
+            found = part(query, *of_what, query_mask=mask, **how, **asked)
+            if return_attention_scores:
+                found, weights = found
+                scores.append(weights)
+            return found
+
         def attention(h):
-            how = {"query_mask": mask, "value_mask": mask, "use_causal_mask": self.causal}
-            return kept_scores(self.attention(h, h, **how, return_attention_scores=True, training=training))
+            return answer(self.attention, h, h, value_mask=mask, use_causal_mask=self.causal)
 
         def memory_attention(h):
-            how = {"query_mask": mask, "value_mask": memory_mask}
-            return kept_scores(self.memory_attention(h, memory, **how, return_attention_scores=True, training=training))
-
-        def kept_scores(found):
-            scores.append(found[1])
-            return found[0]
+            return answer(self.memory_attention, h, memory, value_mask=memory_mask)
 
         x = self.through(_zeroed(x, mask), attention, memory_attention, training)
         x = _zeroed(x, mask)

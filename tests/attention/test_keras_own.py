@@ -8,6 +8,8 @@ import pytest
 
 import keras_seq as ks
 
+pytestmark = pytest.mark.tensorflow  # they pass on JAX too, where they compile for minutes
+
 try:
     theirs = importlib.import_module("keras.src.layers.attention.multi_head_attention_test")
 except ImportError as error:  # not every Keras ships its tests

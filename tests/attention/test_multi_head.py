@@ -9,7 +9,7 @@ import pytest
 import keras_seq as ks
 from keras_seq.attention.rotary import rotary
 from tests import oracle
-from tests.cases import EXACT, B, D, H, M, S, T, arrays, close, padded, randomize
+from tests.cases import EXACT, ON_JAX, B, D, H, M, S, T, arrays, close, padded, randomize
 from tests.layers.test_contracts import weight_gradients
 
 L, K = ks.layers, keras.layers
@@ -108,6 +108,8 @@ def _with_key(x, value, key, weights, keep):
 def test_results_are_keras_s(arguments, causal, rng):
     if not set(arguments) <= set(INSTALLED):
         pytest.skip("the installed Keras has no such argument")
+    if ON_JAX and "value_dim" in arguments:
+        pytest.skip("Keras's fails on JAX where values are of another size")
     if causal and arguments.get("attention_axes") == (2,):
         pytest.skip("Keras's fails on a causal mask there")
     ours, stock = (cls(2, 4, **arguments) for cls in (L.MultiHeadAttention, K.MultiHeadAttention))

@@ -82,7 +82,7 @@ def test_export(case, rng, tmp_path):
 
 @quick
 @every_pair
-@pytest.mark.parametrize("sizes", [(B, T, S), (None, None, None)], ids=["static", "dynamic"])
+@pytest.mark.parametrize("sizes", [(None, None, None), (B, T, S)][: 1 if ON_JAX else 2], ids=str)
 def test_symbolic_outputs_are_the_real_ones(case, rng, sizes, policy):
     for name in ("float32", "mixed_bfloat16"):
         policy(name)
@@ -97,7 +97,7 @@ def test_symbolic_outputs_are_the_real_ones(case, rng, sizes, policy):
 
 @quick
 @every_pair
-@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"][: 1 if ON_JAX else 2])
 def test_mixed_precision(case, rng, policy, name):
     data = batch(case, rng)
     exact = built(case, rng)
@@ -143,17 +143,20 @@ def test_what_is_masked_might_as_well_be_cut_out(case, rng, policy):
     x, memory = batch(case, rng, 5, "float64")
     t, s = np.arange(T), np.arange(S)
     mask = np.stack([t >= 0, t >= 3, t < 4, ~np.isin(t, (0, 3, 5)), t < 0])
-    memory_mask = np.stack([s >= 0, s < 7, s >= 2, ~np.isin(s, (1, 4, 9)), s >= 3])
+    memory_mask = np.stack([s >= 0, s < 7, s >= 4, ~np.isin(s, (1, 4, 5, 9)), s >= 3])
     dirty = [np.where(keep[..., None], one, np.nan) for one, keep in ((x, mask), (memory, memory_mask))]
     together = arrays(called(case, layer, *dirty, mask, memory_mask))
     assert not together[0][4].any()
-    for row in range(4):
-        steps, kept = np.flatnonzero(mask[row]), np.flatnonzero(memory_mask[row])
-        alone = arrays(called(case, layer, x[row : row + 1, steps], memory[row : row + 1, kept]))
-        np.testing.assert_allclose(together[0][row][steps], alone[0][0], atol=EXACT * 10)
-        if len(together) > 1:
-            np.testing.assert_allclose(together[1][row][steps][:, kept], alone[1][0], atol=EXACT * 10)
-            assert not together[1][row][steps][:, ~memory_mask[row]].any()
+    for rows in (slice(0, 1), slice(1, 4)):  # of one length each
+        steps, kept = ([np.flatnonzero(keep) for keep in one[rows]] for one in (mask, memory_mask))
+        cut = (np.stack([a[i] for a, i in zip(one[rows], at, strict=True)]) for one, at in ((x, steps), (memory, kept)))
+        alone = arrays(called(case, layer, *cut))
+        for row, (t, s) in enumerate(zip(steps, kept, strict=True)):
+            found = [one[rows][row][t] for one in together]
+            np.testing.assert_allclose(found[0], alone[0][row], atol=EXACT * 10)
+            if len(together) > 1:
+                np.testing.assert_allclose(found[1][:, s], alone[1][row], atol=EXACT * 10)
+                assert not np.delete(found[1], s, axis=1).any()
 
 
 @quick

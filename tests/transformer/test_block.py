@@ -75,7 +75,7 @@ def test_against_the_oracle(norm_first, cross, activation, causal, rng):
     for row in range(len(x)):
         of_memory = (memory[row], memory_mask[row]) if cross else (None, None)
         one = (x[row], of_memory[0], mask[row], of_memory[1], weights_of(block), activation, norm_first, causal)
-        exact = EXACT * 1000 if activation == "relu" else 1e-6  # Keras's gelu has constants of single precision
+        exact = EXACT * 1000 if activation == "relu" else 5e-6  # Keras's gelu has constants of single precision
         np.testing.assert_allclose(found[row][mask[row]], expected(*one)[mask[row]], atol=exact)
         assert not found[row][~mask[row]].any()
 

@@ -18,9 +18,11 @@ def made(rng, **arguments):
 
 
 @pytest.mark.usefixtures("steps_in_python")
-@pytest.mark.parametrize("norm_first", [True, False], ids=["pre", "post"])
-@pytest.mark.parametrize("rotary", [True, False], ids=["rotary", ""])
-@pytest.mark.parametrize("cross", [True, False], ids=["decoder", ""])
+@pytest.mark.parametrize(
+    ("norm_first", "rotary", "cross"),
+    [(True, True, True), (False, False, False), (True, False, False), (False, True, True)],
+    ids=["pre-rotary-decoder", "post", "pre", "post-rotary-decoder"],
+)
 def test_step_by_step_it_is_the_causal_pass(norm_first, rotary, cross, rng):
     """With masks of all kinds, and a cache that is longer than the sequence."""
     block = made(rng, norm_first=norm_first, rotary=rotary, cross_attention=cross)
