@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import recurrent_report
+import speed_report
 from sentiment_settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
@@ -171,6 +172,22 @@ def recurrent_shapes_jax():
     return table(*recurrent_report.by_shape("jax"))
 
 
+def attention():
+    return table(*speed_report.attention("tensorflow"))
+
+
+def attention_jax():
+    return table(*speed_report.attention("jax"))
+
+
+def decoding():
+    return table(*speed_report.decoding())
+
+
+def cached_decoding():
+    return table(*speed_report.cached_decoding())
+
+
 def number(value):
     return "" if value is None else f"{value:.3f}"
 
@@ -188,7 +205,8 @@ def table(head, rows):
 def filled(text):
     """A page with each table behind its marker made anew."""
     recurrent_tables = (recurrent, recurrent_jax, recurrent_shapes, recurrent_shapes_jax)
-    for make in (demo, sentiment, changes, text_pipeline, vectorize, *recurrent_tables):
+    speed_tables = (attention, attention_jax, decoding, cached_decoding)
+    for make in (demo, sentiment, changes, text_pipeline, vectorize, *recurrent_tables, *speed_tables):
         marker = f"<!-- table: {make.__name__} -->"
         if marker in text:
             text = re.sub(rf"{marker}\n+(\|[^\n]*\n)*\n*", lambda _, m=marker, f=make: f"{m}\n\n{f()}\n\n", text)

@@ -2,7 +2,7 @@
 
 import importlib
 
-from keras_seq import callbacks, interop, layers, losses, metrics, models, optimizers, schedules
+from keras_seq import callbacks, decoding, interop, layers, losses, metrics, models, optimizers, schedules
 from keras_seq.convert import convert  # the function stands before the module of its name
 
 _LAZY = ("data", "saving")  # these import TensorFlow and pandas
@@ -18,6 +18,7 @@ __all__ = [
     "callbacks",
     "convert",
     "data",
+    "decoding",
     "interop",
     "layers",
     "losses",

@@ -11,6 +11,13 @@ def positive_integer(name, value):
     raise ValueError(f"Argument `{name}` must be a positive integer, got {value!r}.")
 
 
+def natural_number(name, value):
+    """An integer of any kind, 0 or more, as an `int`; tensors are none."""
+    if not isinstance(value, bool) and isinstance(value, numbers.Integral) and value >= 0:
+        return int(value)
+    raise ValueError(f"Argument `{name}` must be an integer, 0 or more, got {value!r}.")
+
+
 def positive_number(name, value):
     """A number above zero, as a `float`."""
     if not isinstance(value, bool) and isinstance(value, numbers.Real) and 0 < value < float("inf"):

@@ -37,6 +37,15 @@ def spec_of_step(x):
     return jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
 
 
+def gather(x, indices, rows=False):
+    """`x[indices]`, or with `rows` `x[i][indices[i]]` for each i, for indices from 0 to the end."""
+
+    def read(x, indices):
+        return x.at[indices].get(mode="promise_in_bounds")
+
+    return (jax.vmap(read) if rows else read)(x, indices)
+
+
 def scan(body, carry, xs, *, reverse=False, steps=None):
     """`jax.lax.scan`: `carry, y = body(carry, x)` for each `x` along the first axis of `xs`; `steps` is that axis."""
     with _own_scope():

@@ -37,6 +37,14 @@ def spec_of_step(x):
     return tf.TensorSpec(x.shape[1:], x.dtype)
 
 
+def gather(x, indices, rows=False):
+    """`x[indices]`, or with `rows` `x[i][indices[i]]` for each i, for indices from 0 to the end.
+
+    One operation: `ops.take` puts several more into the graph, for indices below 0.
+    """
+    return tf.gather(x, indices, batch_dims=int(rows))
+
+
 def scan(body, carry, xs, *, reverse=False, steps=None):
     """`carry, y = body(carry, x)` for each `x` along the first axis of `xs`; the `y` are stacked along a first axis.
 

@@ -1,0 +1,55 @@
+"""Tables of benchmarks/attention.py, decoding.py and cached_decoding.py, from their result files."""
+
+import results_file
+from recurrent_report import INFERENCE, TRAINING, mean, times
+
+OURS = {"stock": "ours", "stock_jit": "ours_jit", "torch": "ours"}
+NAMES = {"stock": "`keras.layers`", "stock_jit": "the same, both with `jit_compile=True`", "torch": "`torch.nn`"}
+
+
+def attention(backend):
+    """For each layer, how many times faster than each contestant: means over shapes, and the worst."""
+    entries = results_file.read(f"attention_{backend}")
+    rows = []
+    for layer in dict.fromkeys(entry["layer"] for entry in entries):
+        for rival, ours in OURS.items():
+            row = [layer, NAMES[rival]]
+            for what in (TRAINING, INFERENCE):
+                spent = [entry[what] for entry in entries if entry["layer"] == layer and rival in entry[what]]
+                found = [one[rival]["wall"] / one[ours]["wall"] for one in spent]
+                row += [times(mean(found)), times(min(found))] if found else []
+            if len(row) > 2:
+                rows.append(row)
+    return ["layer", "against", "training, mean", "worst shape", "inference, mean", "worst shape"], rows
+
+
+def decoding():
+    """Tokens per second, and how many times those of the others."""
+    rows = []
+    for entry in results_file.read("decoding"):
+        spent = {name: one["wall"] for name, one in entry["milliseconds"].items()}
+        tokens = entry["batch"] * entry["length"] * 1e3
+        rows.append(
+            [
+                entry["how"],
+                entry["task"],
+                str(entry["batch"]),
+                "with" if entry["end"] else "without",
+                f"{tokens / spent['ours']:,.0f}" if not entry["end"] else "",
+                times(spent["keras_hub"] / spent["ours"]),
+                times(spent["keras_hub_jit"] / spent["ours_jit"]),
+                times(spent["python"] / spent["ours"]),
+            ]
+        )
+    head = ["search", "step", "batch", "end token", "tokens / s", "KerasHub", "both compiled", "loop in Python"]
+    return head, rows
+
+
+def cached_decoding():
+    """Milliseconds for a sequence, and for one token of it."""
+    rows = []
+    for entry in results_file.read("cached_decoding"):
+        cached, full = (entry["milliseconds"][name] for name in ("cached", "full"))
+        each = cached / entry["length"]
+        rows.append([str(entry["length"]), f"{cached:.0f}", f"{each:.2f}", f"{full:.0f}", times(full / cached)])
+    return ["tokens", "cached, ms", "ms per token", "full passes, ms", "times"], rows
