@@ -34,7 +34,10 @@ def attend(query, keys, values, keep=None, drop=None, weighed=False):
         `(B, T, N, C')`, and `(B, N, T, S)` or None.
     """
     scale = 1 / math.sqrt(query.shape[-1])
-    if native.device() != "cpu" and drop is None and not weighed:  # there it has fused implementations
+    # Keras's has fused implementations on other devices than CPUs, and fewer operations, which tells for one row. It is
+    # not exact in double precision.
+    serves = native.device() != "cpu" or query.shape[0] == 1
+    if serves and drop is None and not weighed and keras.backend.standardize_dtype(query.dtype) != "float64":
         whole = None if keep is None else ops.broadcast_to(keep, _scores_shape(query, keys))
         return ops.dot_product_attention(query, keys, values, mask=whole, scale=scale), None
     scores = ops.einsum("btnc,bsnc->bnts", query * scale, keys)
@@ -129,24 +132,35 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
             )
         query_keep, key_keep = self._masks(query, value, key, query_mask, value_mask, key_mask)
         same = value is query and key_keep is query_keep
-        query = _zeroed(query, query_keep)
-        value = query if same else _zeroed(value, key_keep)
-        key = value if key is None else _zeroed(key, key_keep)
-        q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
-        positions = self._positions(query, key, query_keep, key_keep)
-        if self.rotary:
-            q, k = self.turned(q, positions[0]), self.turned(k, positions[1])
-        keep = self._keep(q, k, key_keep, attention_mask, use_causal_mask, positions)
-        gate, dropout = compat.attention_parts(self)
-        drop = (lambda a: dropout(a, training=True)) if training and self.dropout else None
-        output, a = attend(q, k, v, keep, drop, return_attention_scores)
-        output = self.output_dense(output if gate is None else output * gate(query))
+        query = zeroed(query, query_keep)
+        value = query if same else zeroed(value, key_keep)
+        key = value if key is None else zeroed(key, key_keep)
+        keep = self.keep(query, key, query_keep, key_keep, attention_mask, use_causal_mask)
+        asked = {"weighed": return_attention_scores, "training": training}
+        output, a = self.attended(query, key, value, query_keep, key_keep, keep, **asked)
         hides = key_keep is not None or attention_mask is not None  # what may leave a query without a key
         answered = _answered(query_keep, keep if hides else None)
-        output = _zeroed(output, answered)
-        if return_attention_scores:
-            return output, a if answered is None else ops.where(answered[:, None, :, None], a, ops.zeros_like(a))
-        return output
+        output = zeroed(output, answered)
+        return (output, zeroed_weights(a, answered)) if return_attention_scores else output
+
+    def attended(self, query, key, value, query_keep, key_keep, keep, weighed=False, training=False):
+        """`(output, a)`, where nothing is NaN at masked steps: what stands there in the output has no meaning.
+
+        Args:
+            query, key, value: `(B, T, D)`, `(B, S, D'')`, `(B, S, D')`.
+            query_keep, key_keep: their masks, booleans `(B, T)`, `(B, S)`, or None.
+            keep: what `keep` gave for them.
+            weighed: whether the weights are asked for; else `a` is None.
+            training: whether dropout acts.
+        """
+        q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
+        if self.rotary:
+            of_query, of_key = self._positions(query, key, query_keep, key_keep)
+            q, k = self.turned(q, of_query), self.turned(k, of_key)
+        gate, dropout = compat.attention_parts(self)
+        drop = (lambda a: dropout(a, training=True)) if training and self.dropout else None
+        output, a = attend(q, k, v, keep, drop, weighed)
+        return self.output_dense(output if gate is None else output * gate(query)), a
 
     def _is_ours(self, query, value):
         """Whether this layer attends by itself, or as `keras.layers.MultiHeadAttention`."""
@@ -171,9 +185,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         return query_keep, ops.logical_and(key_keep, of_key) if both else (of_key if key_keep is None else key_keep)
 
     def _positions(self, query, key, query_keep, key_keep):
-        """Positions of queries and keys, where something asks for them."""
-        if not (self.rotary or self.sliding_window):
-            return None
+        """Positions of queries and keys, `(B, T)` and `(B, S)`."""
         of_query = kept_positions(query_keep, ops.shape(query)[1])
         return of_query, of_query if key is query else kept_positions(key_keep, ops.shape(key)[1])
 
@@ -181,18 +193,18 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         """Queries or keys `(B, T, N, C)` as their positions `(B, T)` turn them; see `rotary`."""
         return rotary(vectors, positions, 10_000.0 if self.rotary is True else self.rotary)
 
-    def _keep(self, q, k, key_keep, attention_mask, causal, positions):
-        """Which keys each query may attend to: booleans that broadcast to `(B, N, T, S)`, or None."""
+    def keep(self, query, key, query_keep, key_keep, attention_mask=None, causal=False):
+        """Which keys each query may attend to: booleans that broadcast to `(B, N, T, S)`, or None for all."""
         parts = [] if key_keep is None else [key_keep[:, None, None, :]]
         if attention_mask is not None:
             mask = ops.cast(attention_mask, "bool")
             mask = ops.expand_dims(mask, -3) if len(mask.shape) < 4 else mask  # the axis of heads
             parts.append(mask if len(mask.shape) == 4 else ops.expand_dims(mask, 0))
         if causal:
-            until = ops.arange(ops.shape(q)[1])[:, None] >= ops.arange(ops.shape(k)[1])
+            until = ops.arange(ops.shape(query)[1])[:, None] >= ops.arange(ops.shape(key)[1])
             parts.append(until[None, None])
         if self.sliding_window:
-            of_query, of_key = positions
+            of_query, of_key = self._positions(query, key, query_keep, key_keep)
             near = ops.abs(of_query[:, :, None] - of_key[:, None, :]) < self.sliding_window
             parts.append(near[:, None])
         keep = None
@@ -229,9 +241,14 @@ def _mask_of(layer, tensor, mask, name):
     return None if mask is None else ops.cast(mask, "bool")
 
 
-def _zeroed(sequence, keep):
+def zeroed(sequence, keep):
     """Steps `(B, T, ...)` that are not kept as zeros: NaN times a weight of zero would be NaN, also in gradients."""
     return sequence if keep is None else where_rows(keep, sequence, ops.zeros_like(sequence))
+
+
+def zeroed_weights(a, keep):
+    """Weights `(B, N, T, S)` with zeros for the queries that are not kept."""
+    return a if keep is None else ops.where(keep[:, None, :, None], a, ops.zeros_like(a))
 
 
 def _answered(query_keep, keep):

@@ -19,7 +19,8 @@ from keras import ops, tree
 
 from keras_seq.backend import native
 from keras_seq.checks import positive_integer
-from keras_seq.decoding.loop import NOTHING, checked, decoded, largest, log_probabilities
+from keras_seq.decoding.logits import largest, log_probabilities
+from keras_seq.decoding.loop import NOTHING, checked, decoded
 
 INF = float("inf")
 
@@ -72,10 +73,12 @@ def beam_search(
         raise ValueError(f"Argument `n_best` must be at most `width`, {width}, got {n_best}.")
     step, start, leaves, limits = checked(step, start, state, end, max_length, limits, pad)
     penalties = _penalties(length_penalty, max_length)
-    reach = native.gather(penalties, limits) if length_penalty > 0 else None
     batch = ops.shape(start)[0]
+    limits = limits[:, None]
+    reach = native.gather(penalties, limits) if length_penalty > 0 else None
     first_of_row = width * ops.arange(batch, dtype="int32")[:, None]
     of_finished = ops.broadcast_to(width + ops.arange(n_best, dtype="int32"), (batch, n_best))
+    no_tokens = ops.full((batch, n_best), NOTHING, "int32")
     positions = ops.arange(max_length, dtype="int32")
 
     def body(t, tokens, leaves, live, greedy, finished, history, running):
@@ -86,18 +89,17 @@ def beam_search(
         values, ids = largest(logits, each)
         # (A slice of the values would keep XLA from finding the `top_k` in its graph: it would sort all.)
         gains = log_probabilities(values, logits, ops.max(values, axis=1, keepdims=True))
-        totals = ops.reshape(gains, (-1, width, each)) + live[:, :, None]
-        totals, ids = (ops.reshape(x, (-1, width * each)) for x in (totals, ids))
+        totals = ops.reshape(ops.reshape(live, (-1, 1)) + gains, (-1, width * each))
         of_greedy = totals[:, :1]
         greedy = greedy & (of_greedy > -INF)
         ranks, order = ops.top_k(_with_first(totals, INF, greedy), min(2 * width, width * each))
         totals = _with_first(ranks, of_greedy, greedy)
-        parents, tokens = order // each, native.gather(ids, order, rows=True)
-        ends = (tokens == step.end) | (t + 1 >= limits)[:, None]
+        parents, tokens = order // each, native.gather(ops.reshape(ids, (-1, width * each)), order, rows=True)
+        ends = (tokens == step.end) | (t + 1 >= limits)
 
         # Those that are finished, with those before, and those that live on.
         offered = totals[:, :width] / native.gather(penalties, t + 1)
-        offered = ops.where(ends[:, :width] & running[:, None], offered, -INF)
+        offered = ops.where(ends[:, :width] & running, offered, -INF)
         finished, best = ops.top_k(ops.concatenate([finished, offered], axis=1), n_best)
         ranks, kept = ops.top_k(ops.where(ends, -INF, ranks), width)
         greedy = greedy & ~ends[:, :1]
@@ -106,21 +108,19 @@ def beam_search(
         # All that is known of them moves to where they are now: live ones first, then finished ones.
         chosen = ops.concatenate([n_best + kept, best], axis=1)
         sources = native.gather(ops.concatenate([of_finished, parents], axis=1), chosen, rows=True)
-        tokens = native.gather(ops.concatenate([of_finished, tokens], axis=1), chosen, rows=True)
-        history = native.gather(history, sources, rows=True)
-        is_new = (chosen >= n_best)[:, :, None] & (positions == t)
-        history = ops.where(is_new, tokens[:, :, None], history)
+        tokens = native.gather(ops.concatenate([no_tokens, tokens], axis=1), chosen, rows=True)
+        history = ops.where(positions == t, tokens[:, :, None], native.gather(history, sources, rows=True))
         moved = ops.reshape(first_of_row + sources[:, :width], (-1,))
         leaves = [native.gather(leaf, moved) for leaf in leaves]
 
-        bound = ops.max(live, axis=1) / (native.gather(penalties, t + 2) if reach is None else reach)
-        running = running & (t + 1 < limits) & (bound > ops.min(finished, axis=1))
+        bound = ops.max(live, axis=1, keepdims=True) / (native.gather(penalties, t + 2) if reach is None else reach)
+        running = running & (t + 1 < limits) & (bound > ops.min(finished, axis=1, keepdims=True))
         return t + 1, ops.reshape(tokens[:, :width], (-1,)), leaves, live, greedy, finished, history, running
 
     running = limits > 0
     alone = ops.arange(width, dtype="int32") == 0  # the first step has one hypothesis
     live = ops.broadcast_to(ops.where(alone, 0.0, -INF), (batch, width))
-    empty = ~running[:, None] & (ops.arange(n_best, dtype="int32") == 0)
+    empty = ~running & (ops.arange(n_best, dtype="int32") == 0)
     finished = ops.where(empty, 0.0, -INF)
     history = ops.full((batch, width + n_best, max_length), NOTHING, "int32")
     tokens, leaves = tile_beams((start, leaves), width)

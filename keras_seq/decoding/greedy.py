@@ -14,7 +14,8 @@ from keras import ops
 
 from keras_seq.backend import native
 from keras_seq.checks import positive_integer, positive_number
-from keras_seq.decoding.loop import checked, finite, largest, log_probabilities, one_token_at_a_time
+from keras_seq.decoding.logits import finite, largest, log_probabilities
+from keras_seq.decoding.loop import checked, one_token_at_a_time
 
 
 def greedy(step, start, state, *, end, max_length, limits=None, pad=0):
@@ -23,7 +24,8 @@ def greedy(step, start, state, *, end, max_length, limits=None, pad=0):
     Args:
         step: function `step(tokens, state) -> (logits, state)` of the last tokens `(B,)`, int32, and a nest of tensors
             `(B, ...)`. It returns logits `(B, V)`, which may be -inf, and a state of the same structure, shapes and
-            dtypes. It is traced once, and run for rows that have ended, too, while others go on.
+            dtypes. It is traced once, so it must not update variables, and it is run for rows that have ended, too,
+            while others go on.
         start: integers `(B,)`: the tokens of the first step. They are not among those returned.
         state: the first state, a nest of tensors `(B, ...)`; `[]` for none.
         end: the token that ends a row, or None.
@@ -49,7 +51,6 @@ def greedy(step, start, state, *, end, max_length, limits=None, pad=0):
     >>> [f"{score:.2f}" for score in np.exp(decoded.scores)]
     ['0.09', '0.60']
     """
-
     step, *rows = checked(step, start, state, end, max_length, limits, pad)
 
     def choose(_, logits):
@@ -80,7 +81,8 @@ def sample(
         temperature: what logits are divided by: above 1 for more variety, below 1 for less.
         top_k: None, or the number of tokens, the likeliest, that are drawn from.
         top_p: None, or a number above 0 and at most 1: only the fewest tokens, the likeliest, whose probability reaches
-            it are drawn from. `top_k` is applied first. Without `top_k` the whole vocabulary is sorted at each step.
+            it are drawn from. `top_k` is applied first. Without `top_k` the whole vocabulary is sorted at each step,
+            which is slow.
         seed: an integer (the same tokens in each call), a `keras.random.SeedGenerator`, or None, as in Keras.
 
     Returns:

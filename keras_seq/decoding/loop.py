@@ -6,7 +6,6 @@
 A row ends with its end token, or where its limit is.
 """
 
-import math
 import numbers
 from typing import Any, NamedTuple
 
@@ -125,57 +124,22 @@ def checked(step, start, state, end, max_length, limits, pad):
 def _within(max_length, limits, start):
     """Limits `(B,)` of the rows, from 0 to `max_length`."""
     if limits is None or isinstance(limits, numbers.Integral):
-        limits = max_length if limits is None else natural_number("limits", limits)
+        limits = max_length if limits is None else min(max_length, natural_number("limits", limits))
     limits = ops.convert_to_tensor(limits)
     if not _is_integer(limits) or len(limits.shape) > 1 or not fits(limits.shape, start.shape[: len(limits.shape)]):
         raise ValueError(
             f"Argument `limits` must be an integer or hold one for each row, of shape (B,) = {tuple(start.shape)}, got "
             f"shape {tuple(limits.shape)} and dtype {_dtype(limits)}."
         )
-    limits = ops.clip(ops.cast(limits, "int32"), 0, max_length)
-    return ops.broadcast_to(limits, ops.shape(start))
-
-
-def largest(x, count):
-    """The `count` largest entries of each row of `x` `(B, V)`, falling, and their places: `ops.top_k`, but faster.
-
-    They stand in those `count` blocks of the row whose largest entries are largest; so for long rows few are compared.
-    """
-    size = x.shape[1]
-    if size < max(256, 16 * count):
-        return ops.top_k(x, count)
-    wanted = round(math.sqrt(size / count))  # then there are as many blocks as entries in those that are looked into
-    width = min(range(wanted // 2, 2 * wanted), key=lambda width: (size % width > 0, abs(width - wanted)))
-    missing = -size % width
-    padded = ops.pad(x, [[0, 0], [0, missing]], constant_values=-float("inf")) if missing else x
-    blocks = ops.reshape(padded, (-1, (size + missing) // width, width))
-    _, best = ops.top_k(ops.max(blocks, axis=2), count)
-    few = ops.reshape(native.gather(blocks, best, rows=True), (-1, count * width))
-    values, places = ops.top_k(few, count)
-    places = native.gather(best, places // width, rows=True) * width + places % width
-    return values, ops.minimum(places, size - 1)  # beyond the end there is nothing but -inf
-
-
-def log_probabilities(values, logits, highest):
-    """Log-probabilities of the tokens whose logits are `values`; `highest` `(rows, 1)` is the largest of `logits`.
-
-    Where all logits are -inf, so are the log-probabilities.
-    """
-    highest = finite(highest)
-    total = ops.sum(ops.exp(logits - highest), axis=1, keepdims=True)
-    return values - highest - ops.log(ops.maximum(total, 1.0))  # at least 1: the share of the highest
-
-
-def finite(highest):
-    """A maximum of logits that may be subtracted from them: 0 for -inf, because -inf - -inf is NaN."""
-    return ops.where(highest == -float("inf"), 0.0, highest)
+    limits = ops.minimum(limits, ops.convert_to_tensor(max_length, "int32"))  # in the wider of the two dtypes
+    return ops.broadcast_to(ops.maximum(ops.cast(limits, "int32"), 0), ops.shape(start))
 
 
 def decoded(history, scores, pad):
     """What is returned, from tokens `(..., L)` with `NOTHING` behind the last."""
     written = history != NOTHING
     lengths = ops.cast(ops.sum(written, axis=-1), "int32")
-    return Decoded(ops.where(written, history, pad), lengths, scores)
+    return Decoded(ops.where(written, history, int(pad)), lengths, scores)
 
 
 def _with_rows_of(tensor, like):

@@ -12,8 +12,7 @@ import keras
 from keras import ops
 
 from keras_seq import compat
-from keras_seq.attention.multi_head import MultiHeadAttention
-from keras_seq.backend.loop import where_rows
+from keras_seq.attention.multi_head import MultiHeadAttention, zeroed, zeroed_weights
 from keras_seq.checks import check_mask, positive_integer, positive_number
 from keras_seq.initializers import fresh
 from keras_seq.transformer.feed_forward import FeedForward
@@ -184,22 +183,25 @@ class TransformerBlock(keras.layers.Layer):
         x = ops.cast(sequences, self.compute_dtype)
         scores = []
 
-        def answer(part, query, *of_what, **how):
-            asked = {"return_attention_scores": return_attention_scores, "training": training}
-            found = part(query, *of_what, query_mask=mask, **how, **asked)
-            if return_attention_scores:
-                found, weights = found
-                scores.append(weights)
-            return found
-
         def attention(h):
-            return answer(self.attention, h, h, value_mask=mask, use_causal_mask=self.causal)
+            # Not by its call, which would make zeros of masked steps once more.
+            keep = self.attention.keep(h, h, mask, mask, causal=self.causal)
+            asked = {"weighed": return_attention_scores, "training": training}
+            output, a = self.attention.attended(h, h, h, mask, mask, keep, **asked)
+            if return_attention_scores:
+                scores.append(zeroed_weights(a, mask))
+            return output
 
         def memory_attention(h):
-            return answer(self.memory_attention, h, memory, value_mask=memory_mask)
+            how = {"query_mask": mask, "value_mask": memory_mask, "training": training}
+            if not return_attention_scores:
+                return self.memory_attention(h, memory, **how)
+            output, a = self.memory_attention(h, memory, **how, return_attention_scores=True)
+            scores.append(a)
+            return output
 
-        x = self.through(_zeroed(x, mask), attention, memory_attention, training)
-        x = _zeroed(x, mask)
+        x = self.through(zeroed(x, mask), attention, memory_attention, training)
+        x = zeroed(x, mask)
         return (x, *scores) if return_attention_scores else x
 
     def through(self, x, attention, memory_attention, training=False):
@@ -258,8 +260,3 @@ class TransformerBlock(keras.layers.Layer):
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "seed": self.seed,
         }
-
-
-def _zeroed(sequences, mask):
-    """Zeros at masked steps: what stands there counts in no way, be it NaN."""
-    return sequences if mask is None else where_rows(mask, sequences, ops.zeros_like(sequences))

@@ -9,7 +9,7 @@ import pytest
 import keras_seq as ks
 from keras_seq.attention.rotary import rotary
 from tests import oracle
-from tests.cases import EXACT, ON_JAX, B, D, H, M, S, T, arrays, close, padded, randomize
+from tests.cases import EXACT, ON_JAX, B, D, H, M, S, T, arrays, close, dtype_of, padded, randomize
 from tests.layers.test_contracts import weight_gradients
 
 L, K = ks.layers, keras.layers
@@ -166,6 +166,31 @@ def test_nan_in_padding_reaches_no_gradient(rng):
     found, clean = (weight_gradients(itself, one, mask) for one in (dirty, x))
     assert all(np.isfinite(g).all() for g in found)
     close(found, clean, atol=1e-4)
+
+
+@pytest.mark.parametrize("masked", [True, False], ids=["masked", "whole"])
+def test_where_there_are_fused_implementations_they_give_the_same(masked, rng, monkeypatch):
+    layer = L.MultiHeadAttention(2, 4)
+    x, memory = pair(rng)
+    keep = rng.random((B, S)) < 0.6 if masked else None
+    layer(x, memory)
+    randomize(layer, rng)
+    here = layer(x, memory, value_mask=keep)
+    monkeypatch.setattr("keras_seq.attention.multi_head.native.device", lambda: "gpu")
+    close(layer(x, memory, value_mask=keep), here, atol=1e-5)
+
+
+def test_scores_are_computed_in_single_precision(rng):
+    """Products of half precision that differ by less than its steps at their size."""
+    layer = L.MultiHeadAttention(1, 2, dtype="mixed_float16")
+    x = (30 * rng.normal(size=(B, T, D))).astype("float16")
+    exact = L.MultiHeadAttention(1, 2, dtype="float32")
+    for one in (layer, exact):
+        one(x, x)
+    layer.set_weights(exact.get_weights())
+    (_, a), (_, b) = (one(x, x, return_attention_scores=True) for one in (layer, exact))
+    assert dtype_of(a) == "float16"
+    assert np.abs(arrays(a)[0] - arrays(b)[0]).mean() < 0.02
 
 
 def test_dropout_of_weights(rng):

@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 import keras_seq as ks
+from tests.cases import dtype_of
 
 B, V, H = 2, 5, 3
 DECODERS = [ks.decoding.greedy, ks.decoding.sample, ks.decoding.beam_search]
@@ -122,13 +123,20 @@ def test_what_is_right_in_an_unusual_form(decoder):
     """NumPy's integers, lists, a tuple from the step, dtypes of all widths, a state without tensors."""
     decoded = decode(
         decoder,
-        step=lambda tokens, state: [ops.one_hot(tokens * 0 + 3, V), state],
+        step=lambda tokens, state: [9.0 * ops.one_hot(tokens * 0 + 3, V), state],
         start=[0, 1],
         state={"none": []},
         end=np.int64(1),
         max_length=np.int64(3),
-        limits=np.array([2, 3], "int64"),
-        pad=np.uint8(9),
+        limits=np.array([2, 2**40], "int64"),
+        pad=np.int64(9),
     )
+    assert dtype_of(decoded.tokens) == "int32"
+    assert np.asarray(decoded.lengths).ravel().tolist() == [2, 3]
     assert np.asarray(decoded.tokens).reshape(B, 3)[0, 2] == 9
-    assert np.asarray(decoded.lengths).ravel()[0] <= 2
+
+
+@pytest.mark.parametrize("limits", [2**40, np.array([200, 250], "uint8")])
+def test_limits_beyond_the_length(limits):
+    decoded = decode(ks.decoding.greedy, end=None, max_length=300, limits=limits)
+    assert np.asarray(decoded.lengths).tolist() == ([300, 300] if isinstance(limits, int) else [200, 250])

@@ -155,6 +155,15 @@ def test_dropout_acts_in_training_alone_and_differs_from_part_to_part(rng):
     ones = np.ones((B, T, D), "float32")
     a, b = (arrays(drop(ones, training=True))[0] for drop in (block.attention_drop, block.feed_forward_drop))
     assert (a != b).any()
+    rates = [part.dropout for part in (block.attention, block.feed_forward)]
+    assert rates == [0.5, 0.5]  # of weights, and of activations
+
+
+def test_weights_of_one_shape_start_apart():
+    feed_forward = L.FeedForward(D)  # two square kernels
+    feed_forward.build((B, T, D))
+    first, _, second, _ = feed_forward.get_weights()
+    assert np.abs(first - second).max() > 0.01
 
 
 @pytest.mark.parametrize(
