@@ -33,7 +33,7 @@ SHAPES = [(1, 128, 128, 4), (64, 32, 64, 2), (32, 64, 128, 4), (8, 256, 256, 8),
 QUICK = [(8, 32, 32, 2)]
 LAYERS = ("attention", "causal attention", "block", "causal block")
 KEYS = ("layer", "shape", "masked")
-SECONDS = 0.7  # for each contestant and pass, at least
+SECONDS = 0.5  # for each contestant and pass, at least
 
 
 class OnItself(keras.layers.Layer):

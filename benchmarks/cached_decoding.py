@@ -4,9 +4,9 @@
     python benchmarks/cached_decoding.py --quick    # one short length, printed and not written
 
 Two causal blocks (128 units, 4 heads, rotary positions), a vocabulary of 100, random weights, 4 rows. Cached:
-`ks.layers.TransformerCell` on each block, with a cache of as many steps as are decoded. Full: the blocks over all tokens
-so far, in rows of the final length, at each step. Both by `ks.decoding.greedy` in a plain `tf.function`, in turns;
-medians. The tokens of both are compared.
+`ks.layers.TransformerCell` on each block, with a cache of as many steps as are decoded. Full: the blocks over all
+tokens so far, in rows of the final length, at each step. Both by `ks.decoding.greedy` in a plain `tf.function`, in
+turns; medians. The tokens of both are compared.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from stopwatch import in_turns
 import keras_seq as ks
 
 ROWS, UNITS, VOCABULARY, SEED = 4, 128, 100, 0
-LENGTHS = (64, 128, 256, 512)
+LENGTHS = (32, 64, 128, 256)
 SECONDS = 2.0
 
 

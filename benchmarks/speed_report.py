@@ -7,9 +7,9 @@ OURS = {"stock": "ours", "stock_jit": "ours_jit", "torch": "ours"}
 NAMES = {"stock": "`keras.layers`", "stock_jit": "the same, both with `jit_compile=True`", "torch": "`torch.nn`"}
 
 
-def attention(backend):
+def attention():
     """For each layer, how many times faster than each contestant: means over shapes, and the worst."""
-    entries = results_file.read(f"attention_{backend}")
+    entries = results_file.read("attention_tensorflow")
     rows = []
     for layer in dict.fromkeys(entry["layer"] for entry in entries):
         for rival, ours in OURS.items():
@@ -48,7 +48,7 @@ def decoding():
 def cached_decoding():
     """Milliseconds for a sequence, and for one token of it."""
     rows = []
-    for entry in results_file.read("cached_decoding"):
+    for entry in sorted(results_file.read("cached_decoding"), key=lambda entry: entry["length"]):
         cached, full = (entry["milliseconds"][name] for name in ("cached", "full"))
         each = cached / entry["length"]
         rows.append([str(entry["length"]), f"{cached:.0f}", f"{each:.2f}", f"{full:.0f}", times(full / cached)])

@@ -7,8 +7,8 @@ import time
 def in_turns(functions, seconds, turns=7):
     """Milliseconds of a call, wall and CPU: medians over turns, in each of which every function runs for a while.
 
-    The functions must have been called before. Between turns there is a pause, because the threads of some libraries
-    go on spinning for a while.
+    The functions must have been called before. Between them there is a pause, because the threads of some libraries go
+    on spinning for a while, and each turn begins with another of them, so that none always follows the same one.
     """
     counts = {}
     for name, function in functions.items():
@@ -16,8 +16,9 @@ def in_turns(functions, seconds, turns=7):
         function()
         counts[name] = max(1, int(seconds / turns / (time.perf_counter() - started)))
     spent = {name: [] for name in functions}
-    for _ in range(turns):
-        for name, function in functions.items():
+    for turn in range(turns):
+        first = turn % len(functions)
+        for name, function in [*functions.items()][first:] + [*functions.items()][:first]:
             time.sleep(0.02)
             wall, cpu = time.perf_counter(), time.process_time()
             for _ in range(counts[name]):

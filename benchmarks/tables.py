@@ -173,11 +173,7 @@ def recurrent_shapes_jax():
 
 
 def attention():
-    return table(*speed_report.attention("tensorflow"))
-
-
-def attention_jax():
-    return table(*speed_report.attention("jax"))
+    return table(*speed_report.attention())
 
 
 def decoding():
@@ -205,7 +201,7 @@ def table(head, rows):
 def filled(text):
     """A page with each table behind its marker made anew."""
     recurrent_tables = (recurrent, recurrent_jax, recurrent_shapes, recurrent_shapes_jax)
-    speed_tables = (attention, attention_jax, decoding, cached_decoding)
+    speed_tables = (attention, decoding, cached_decoding)
     for make in (demo, sentiment, changes, text_pipeline, vectorize, *recurrent_tables, *speed_tables):
         marker = f"<!-- table: {make.__name__} -->"
         if marker in text:
