@@ -36,12 +36,23 @@ def decoding():
                 str(entry["batch"]),
                 "with" if entry["end"] else "without",
                 f"{tokens / spent['ours']:,.0f}" if not entry["end"] else "",
+                f"{spent['steps'] / spent['ours']:.0%}" if "steps" in spent else "",
                 times(spent["keras_hub"] / spent["ours"]),
                 times(spent["keras_hub_jit"] / spent["ours_jit"]),
                 times(spent["python"] / spent["ours"]),
             ]
         )
-    head = ["search", "step", "batch", "end token", "tokens / s", "KerasHub", "both compiled", "loop in Python"]
+    head = [
+        "search",
+        "step",
+        "batch",
+        "end token",
+        "tokens / s",
+        "of it the steps",
+        "KerasHub",
+        "both compiled",
+        "loop in Python",
+    ]
     return head, rows
 
 
