@@ -6,6 +6,7 @@ from keras import tree
 
 from keras_seq.attention.pooling import AttentionPooling
 from keras_seq.layers.pooling import SequencePooling
+from keras_seq.transformer import FeedForward, LearnedPositions, SinusoidalPositions, TransformerBlock
 
 L = keras.layers
 
@@ -41,6 +42,7 @@ _OVER_FEATURES = (
     L.Softmax,
     L.SpatialDropout1D,
     L.UnitNormalization,
+    FeedForward,
     *([L.RMSNormalization] if hasattr(L, "RMSNormalization") else []),
 )
 # Operations of `keras.ops`, by the name of their class (which is not public).
@@ -66,6 +68,10 @@ _REASONS = {
         "a convolution reads several steps at once, and those before the chunk are not kept"
     ),
     (L.Attention, L.AdditiveAttention, L.MultiHeadAttention, L.GroupQueryAttention): "it attends to all steps",
+    (TransformerBlock,): (
+        "it attends to all steps: put ks.layers.RNN(ks.layers.TransformerCell(block, max_length)) in its place"
+    ),
+    (LearnedPositions, SinusoidalPositions): "it counts from the start of what it is given: take rotary positions",
     (L.RNN,): "it is a recurrent layer of Keras, not of this package: call `ks.convert(model)` first",
 }
 

@@ -69,6 +69,32 @@ def test_half_a_sequence_and_then_the_other(rng):
     assert arrays(states[2])[0].tolist() == [[T]] * B
 
 
+def test_a_model_with_its_cell_streams(rng):
+    block = made(rng, rotary=True)
+    layer = L.RNN(L.TransformerCell(block, T), return_sequences=True)
+    model = keras.Sequential([keras.Input((None, D)), layer, L.FeedForward(F)])
+    x = rng.normal(size=(B, T, D)).astype("float32")
+    stream = L.streaming(model)
+    states, outputs = stream.get_initial_state(batch_size=B), []
+    for chunk in np.split(x, [1, 4], axis=1):
+        states = stream({"inputs": chunk, **states})
+        outputs.append(arrays(states.pop("outputs"))[0])
+    close(np.concatenate(outputs, axis=1), model(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: L.TransformerBlock(D, N, causal=True), "TransformerCell"),
+        (lambda: L.SinusoidalPositions(), "rotary"),
+        (lambda: L.LearnedPositions(T), "rotary"),
+    ],
+)
+def test_what_cannot_stream_says_what_can(make, words):
+    with pytest.raises(ValueError, match=words):
+        L.streaming(keras.Sequential([keras.Input((None, D)), make()]))
+
+
 def test_one_step_by_hand(rng):
     """As a decoder calls it."""
     block = made(rng)
