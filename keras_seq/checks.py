@@ -25,6 +25,13 @@ def positive_number(name, value):
     raise ValueError(f"Argument `{name}` must be a positive number, got {value!r}.")
 
 
+def share(name, value):
+    """A share that is dropped, at least 0 and below 1."""
+    if not isinstance(value, bool) and isinstance(value, numbers.Real) and 0 <= value < 1:
+        return float(value)
+    raise ValueError(f"Argument `{name}` must be a number at least 0 and below 1, got {value!r}.")
+
+
 def check_mask(layer, mask, sequences, name="mask"):
     """Raise unless `mask` is None or has the shape (B, T) of `sequences` (B, T, ...)."""
     wanted = tuple(sequences.shape[:2])

@@ -82,10 +82,11 @@ def attention_parts(layer):
     that drops weights.
 
     Keras has public names for its other inner layers alone. None, where `ks.layers.MultiHeadAttention` is to be Keras's
-    own layer in all it does: without these names, and where a subclass writes `_compute_attention`, as Keras invites.
+    own layer in all it does: without these names, and where a subclass writes parts of it anew, as Keras invites.
     """
-    attend = getattr(type(layer), "_compute_attention", None)
-    theirs = attend is getattr(keras.layers.MultiHeadAttention, "_compute_attention", None)
+    parts = ("_compute_attention", "_compute_attention_mask", "_compute_causal_mask", "_masked_softmax")
+    stock = keras.layers.MultiHeadAttention
+    theirs = all(getattr(type(layer), part, None) is getattr(stock, part, None) for part in parts)
     if not theirs or not hasattr(layer, "_dropout_layer"):
         return None
     return getattr(layer, "_gate_dense", None), layer._dropout_layer

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_seq.checks import share
+
 
 @keras.saving.register_keras_serializable("keras_seq")
 class SmoothedCrossentropy(keras.losses.Loss):
@@ -30,9 +32,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
     def __init__(self, smoothing=0.0, from_logits=False, name="smoothed_crossentropy", **kwargs):
         super().__init__(name=name, **kwargs)
-        if not 0 <= smoothing < 1:
-            raise ValueError(f"Argument `smoothing` must be at least 0 and below 1, got {smoothing!r}.")
-        self.smoothing = smoothing
+        self.smoothing = share("smoothing", smoothing)
         self.from_logits = from_logits
 
     def call(self, y_true, y_pred):

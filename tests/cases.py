@@ -109,6 +109,12 @@ def _query_and_value(layer, x, memory, mask, memory_mask):
     return layer(x, memory, query_mask=mask, value_mask=memory_mask)
 
 
+def _with_scores(layer, x, memory, mask, memory_mask):
+    """Its output, and of the weights the largest of all heads `(B, T, S)`."""
+    output, a = layer(x, memory, query_mask=mask, value_mask=memory_mask, return_attention_scores=True)
+    return output, ops.max(a, axis=1)
+
+
 def _pair(name, make, form="", on_pair=_by_masks, **flags):
     return Case(name, make, form, reads="pairs", on_pair=on_pair, **flags)
 
@@ -193,7 +199,7 @@ CASES = [
         cell=True,
     ),
     _pair("MultiHeadAttention", lambda: L.MultiHeadAttention(2, H), "plain", _query_and_value),
-    _pair("MultiHeadAttention", lambda: L.MultiHeadAttention(2, 4, rotary=True), "rotary", _query_and_value),
+    _pair("MultiHeadAttention", lambda: L.MultiHeadAttention(2, 4, rotary=True), "scores", _with_scores),
     _pair("TransformerBlock", lambda: _block(cross_attention=True), "decoder"),
     _pair(
         "TransformerCell", lambda: L.TransformerCell(_block(causal=True, cross_attention=True), T), "decoder", cell=True

@@ -7,7 +7,6 @@ attention is that over the last L steps.
 
 import math
 
-import keras
 from keras import ops
 
 from keras_seq.attention.scores import masked_softmax
@@ -26,7 +25,9 @@ def written(cache, key, value):
     """The cache with one more step: key `(B, N, C)`, value `(B, N, C')`."""
     keys, values, count = cache
     length = keys.shape[2]
-    here = ops.equal(ops.arange(length, dtype="int32"), ops.mod(count, length))[:, None, :, None]  # (B, 1, L, 1)
+    # (Of `keras.layers.RNN` the count comes as a float.)
+    place = ops.mod(ops.cast(count, "int32"), length)
+    here = ops.equal(ops.arange(length, dtype="int32"), place)[:, None, :, None]  # (B, 1, L, 1)
     return [
         ops.where(here, ops.expand_dims(key, 2), keys),
         ops.where(here, ops.expand_dims(value, 2), values),
@@ -37,7 +38,7 @@ def written(cache, key, value):
 def in_use(cache):
     """Which places hold a step: booleans `(B, L)`."""
     keys, _, count = cache
-    return ops.arange(keys.shape[2], dtype="int32") < count
+    return ops.arange(keys.shape[2], dtype="int32") < ops.cast(count, "int32")
 
 
 def read(query, keys, values, keep=None):
@@ -47,6 +48,5 @@ def read(query, keys, values, keep=None):
     """
     query = ops.expand_dims(query * (1 / math.sqrt(query.shape[-1])), -1)
     scores = ops.squeeze(ops.matmul(keys, query), -1)  # (B, N, L)
-    scores = ops.cast(scores, keras.backend.result_type(scores.dtype, "float32"))
     a = masked_softmax(scores, None if keep is None else ops.expand_dims(keep, 1))
-    return ops.squeeze(ops.matmul(ops.expand_dims(ops.cast(a, values.dtype), 2), values), 2)
+    return ops.squeeze(ops.matmul(ops.expand_dims(a, 2), values), 2)

@@ -17,8 +17,9 @@ After the step, after Luong et al. (2015, arXiv 1508.04025, eq. 5 and 7, fig. 4)
 import keras
 from keras import ops, tree
 
+from keras_seq.attention.memory import check_memory_shape, kept_memory
 from keras_seq.attention.scores import masked_softmax, score_layer
-from keras_seq.cells.base import DropoutCell, dropped, zero_states
+from keras_seq.cells.base import Cell, DropoutCell, dropped, takes_memory, zero_states
 from keras_seq.checks import positive_integer
 
 
@@ -36,13 +37,14 @@ class AttentionCell(DropoutCell):
         score: a score layer, or its name: "additive" (Bahdanau), "normalized_additive", "general" (Luong), "dot" or
             "scaled_dot".
         attend: `"before"` the cell's step, which then reads the context beside its input (Bahdanau), the query being
-            the state before (of a stack that of the top cell), which must be the cell's output; or `"after"` it
+            the first state before (of a stack that of the top cell), which must be the cell's output; or `"after"` it
             (Luong), the query being the output.
         attention_units: size `A` of the attentional vector h~, which is then the output. None is the size of the cell's
             output where the cell attends after its step, and no such vector, the output being that of the cell, where
             it attends before.
         input_feeding: whether the cell also reads the attentional vector of the step before, a state then.
-        return_weights: whether outputs are lists `[output, a]`, with the weights `(B, S)`, over time `(B, T, S)`.
+        return_weights: whether outputs are lists `[output, a]`, with the weights `(B, S)`, over time `(B, T, S)`
+            (symbolically `(B, T, None)`). In a stack for the top cell alone, and not in `ks.layers.streaming`.
         kernel_initializer: how `W` starts.
         dropout: share of the inputs x dropped. Context and fed vector are not: dropout of the cell acts on all three.
         recurrent_dropout: share of the fed vector dropped.
@@ -57,7 +59,8 @@ class AttentionCell(DropoutCell):
         `(output, states)`. A row whose memory is masked in full has weights and context zero.
 
     Raises:
-        ValueError: without a memory; for a cell of another kind; for a fed vector that there is none of.
+        ValueError: without a memory; for a cell of another kind, or one that reads a memory itself; for a fed vector
+            that there is none of.
 
     Example:
 
@@ -79,11 +82,7 @@ class AttentionCell(DropoutCell):
     ):
         super().__init__(**kwargs)
         self.cell = cell
-        if not all(hasattr(cell, part) for part in ("project", "prepare", "step")):
-            raise ValueError(
-                f"Argument `cell` must be a cell of this package, or ks.layers.StackedRNNCells of such, got {cell!r}: "
-                "convert a cell of Keras by taking the one of the same name in ks.layers."
-            )
+        _check_cell(cell)
         if attend not in ("before", "after"):
             raise ValueError(f"Argument `attend` must be 'before' or 'after', got {attend!r}.")
         self.score = score_layer(score, dtype=self.dtype_policy)
@@ -102,7 +101,7 @@ class AttentionCell(DropoutCell):
                 "`attend='after'`."
             )
         own = cell.state_size if isinstance(cell.state_size, (list, tuple)) else [cell.state_size]
-        first = tree.flatten(self._top(own))[0]
+        first = tree.flatten(_of_top(cell, own))[0]
         if attend == "before" and first != size:
             raise ValueError(
                 f"Argument `cell` must show its first state where it attends before its step, got a "
@@ -115,10 +114,8 @@ class AttentionCell(DropoutCell):
     def build(self, input_shape, memory_shape=None):
         if memory_shape is None:
             raise self._no_memory()
-        if len(memory_shape) != 3:
-            raise ValueError(f"Cell {self.name!r} reads a memory (B, S, M), got shape {tuple(memory_shape)}.")
-        self._features = input_shape[-1]
-        self._read = self._features + self._memory_read(memory_shape[-1])
+        check_memory_shape(self, memory_shape)
+        self._read = input_shape[-1] + self._memory_read(memory_shape[-1])
         if not self.cell.built:
             self.cell.build((input_shape[0], self._read))
         size = _vector_size(self.cell)
@@ -153,10 +150,7 @@ class AttentionCell(DropoutCell):
         batch = ops.shape(tree.flatten(states)[0])[0]
         drop = self.cell.input_mask((batch, self._read), self.cell.compute_dtype, training)
         fed = self.recurrent_mask(states[-1], training) if self.input_feeding else None
-        memory = self.cast(memory)
-        keep = None if memory_mask is None else ops.cast(memory_mask, "bool")
-        if keep is not None:  # what stands there must not count, be it NaN
-            memory = ops.where(ops.expand_dims(keep, -1), memory, ops.zeros_like(memory))
+        memory, keep = kept_memory(memory, memory_mask, self.compute_dtype)
         keys = self.score.keys(memory)
         kernel = self.cast(self.attention_kernel) if self._vector else None
         return self.cell.prepare(own, training), drop, fed, memory, keys, keep, kernel
@@ -170,7 +164,7 @@ class AttentionCell(DropoutCell):
         own = states[:-1] if self.input_feeding else states
         read = [projected]
         if self.attend == "before":
-            context, weights = self._attend(tree.flatten(self._top(own))[0], memory, keys, keep)
+            context, weights = self._attend(tree.flatten(_of_top(self.cell, own))[0], memory, keys, keep)
             read.append(context)
         if self.input_feeding:
             read.append(dropped(states[-1], fed))
@@ -187,10 +181,6 @@ class AttentionCell(DropoutCell):
         """`(c, a)`: the context `(B, M)`, and the weights `(B, S)`."""
         a = masked_softmax(self.score.scores(self.cast(query), keys), keep)
         return ops.squeeze(ops.matmul(ops.expand_dims(a, 1), memory), 1), a
-
-    def _top(self, states):
-        """The states of the cell, or those of the top one of a stack."""
-        return states[-1] if hasattr(self.cell, "cells") else states
 
     def _no_memory(self):
         return ValueError(
@@ -210,6 +200,31 @@ class AttentionCell(DropoutCell):
         """A cell from what `get_config` gave."""
         inner = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("cell", "score")}
         return cls(**{**config, **inner})
+
+
+def _check_cell(cell):
+    """Raise unless a cell, or each of a stack, is made of this package's three parts and reads no memory itself."""
+    if hasattr(cell, "cells") and hasattr(cell, "prepare"):
+        for one in cell.cells:
+            _check_cell(one)
+        return
+    if getattr(type(cell), "call", None) is not Cell.call:
+        raise ValueError(
+            f"Argument `cell` must be a cell of this package, or ks.layers.StackedRNNCells of such, got {cell!r}: "
+            "convert a cell of Keras by taking the one of the same name in ks.layers; a subclass must not write `call`."
+        )
+    if takes_memory(cell):
+        raise ValueError(
+            f"Argument `cell` must be a cell that reads no memory itself, got {type(cell).__name__}: stack such cells, "
+            "with ks.layers.RNN([cell, cell])."
+        )
+
+
+def _of_top(cell, states):
+    """The states of a cell, or those of the top one of a stack."""
+    while hasattr(cell, "cells"):
+        cell, states = cell.cells[-1], states[-1]
+    return states
 
 
 def _vector_size(cell):

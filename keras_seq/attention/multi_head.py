@@ -9,11 +9,12 @@ import inspect
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_seq import compat
 from keras_seq.attention.rotary import kept_positions, rotary
-from keras_seq.attention.scores import lowest
+from keras_seq.attention.scores import LOWEST
 from keras_seq.backend import native
 from keras_seq.backend.loop import where_rows
 from keras_seq.checks import check_mask, positive_integer, positive_number
@@ -36,14 +37,19 @@ def attend(query, keys, values, keep=None, drop=None, weighed=False):
     scale = 1 / math.sqrt(query.shape[-1])
     # Keras's has fused implementations on other devices than CPUs, and fewer operations, which tells for one row. It is
     # not exact in double precision.
+    precision = keras.backend.standardize_dtype(query.dtype)
     serves = native.device() != "cpu" or query.shape[0] == 1
-    if serves and drop is None and not weighed and keras.backend.standardize_dtype(query.dtype) != "float64":
+    serves = serves and precision != "float64" and query.shape[-1] == values.shape[-1]  # of other sizes JAX takes none
+    if serves and drop is None and not weighed:
         whole = None if keep is None else ops.broadcast_to(keep, _scores_shape(query, keys))
         return ops.dot_product_attention(query, keys, values, mask=whole, scale=scale), None
-    scores = ops.einsum("btnc,bsnc->bnts", query * scale, keys)
+    query = query * scale
+    if precision == "float16":  # whose range the products may leave
+        query, keys = ops.cast(query, "float32"), ops.cast(keys, "float32")
+    scores = ops.einsum("btnc,bsnc->bnts", query, keys)
     scores = ops.cast(scores, keras.backend.result_type(scores.dtype, "float32"))
     if keep is not None:  # added, which is faster than chosen: what is to be added is small until it is broadcast
-        scores = scores + ops.where(keep, ops.zeros((), scores.dtype), lowest(scores.dtype))
+        scores = scores + ops.where(keep, ops.zeros((), scores.dtype), ops.cast(LOWEST, scores.dtype))
     a = ops.cast(ops.softmax(scores, axis=-1), values.dtype)
     return ops.einsum("bnts,bsnc->btnc", a if drop is None else drop(a), values), a if weighed else None
 
@@ -57,8 +63,10 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
     """Attention of several heads: of a sequence to itself, or to another.
 
     Drop-in for `keras.layers.MultiHeadAttention`. What is different: a query that is masked, or that may attend to
-    nothing at all, gives zeros; what stands at masked steps counts in no way, be it NaN; positions count kept steps, so
-    that results do not depend on how rows are padded; and decoding step by step has a cache.
+    nothing at all, gives zeros, and so does a head that may attend to nothing before the output is made of the heads;
+    what stands at masked steps counts in no way, be it NaN; rotary positions and windows count kept steps, so that
+    there results do not depend on how rows are padded (a causal mask counts places, as in Keras: the same for a
+    sequence to itself); and decoding step by step has a cache (`ks.layers.TransformerCell`).
 
     Args:
         num_heads, key_dim, value_dim … seed: as in `keras.layers.MultiHeadAttention`, as it is installed.
@@ -78,11 +86,13 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         use_causal_mask: whether a query attends only to keys up to its own place.
 
     Returns:
-        `(B, T, D)`; with `return_attention_scores` a tuple of it and the weights `(B, N, T, S)`.
+        `(B, T, D)`, or `(B, T, *output_shape)`; with `return_attention_scores` a tuple of it and the weights
+        `(B, N, T, S)`.
 
     Raises:
-        ValueError: for `rotary` with an odd `key_dim`, or with inputs of other than three axes. (With such inputs, or
-            with `flash_attention`, this layer is Keras's own, masks included.)
+        ValueError: for `rotary` with an odd `key_dim`; for `rotary`, or a `sliding_window` that the installed Keras
+            does not have, with inputs of other than three axes. (With such inputs, with `flash_attention`, and in a
+            subclass that writes parts of Keras's attention anew, this layer is Keras's own, masks included.)
 
     Example:
 
@@ -98,9 +108,11 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         if "sliding_window" not in _OF_KERAS:
             given.pop("sliding_window", None)
         given.pop("self")
+        given = {name: int(one) if isinstance(one, np.integer) else one for name, one in given.items()}  # for files
         super().__init__(**given)
         for name in ("num_heads", "key_dim"):
             positive_integer(name, given[name])
+        self.autocast = False  # a cast loses the mask on Keras 3.13
         if rotary and self.key_dim % 2:
             raise ValueError(f"Argument `rotary` turns pairs of columns: `key_dim` must be even, got {self.key_dim}.")
         self.rotary = rotary if isinstance(rotary, bool) else positive_number("rotary", rotary)
@@ -120,28 +132,30 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         training=None,
         use_causal_mask=False,
     ):
+        masks = {"query_mask": query_mask, "value_mask": value_mask, "key_mask": key_mask}
+        how = {"return_attention_scores": return_attention_scores, "training": training}
         if not self._is_ours(query, value):
-            return super().call(
-                query,
-                value,
-                key,
-                attention_mask=attention_mask,
-                return_attention_scores=return_attention_scores,
-                training=training,
-                use_causal_mask=use_causal_mask,
-            )
-        query_keep, key_keep = self._masks(query, value, key, query_mask, value_mask, key_mask)
-        same = value is query and key_keep is query_keep
-        query = zeroed(query, query_keep)
-        value = query if same else zeroed(value, key_keep)
-        key = value if key is None else zeroed(key, key_keep)
+            query, value, key = (None if x is None else ops.cast(x, self.compute_dtype) for x in (query, value, key))
+            how.update(attention_mask=attention_mask, use_causal_mask=use_causal_mask)
+            return super().call(query, value, key, **masks, **how)
+        query_keep, key_keep = self._masks(query, value, key, **masks)
+        same, key = value is query and key_keep is query_keep, None if key is value else key
+        query = self._clean(query, query_keep)
+        value = query if same else self._clean(value, key_keep)
+        key = value if key is None else self._clean(key, key_keep)
         keep = self.keep(query, key, query_keep, key_keep, attention_mask, use_causal_mask)
-        asked = {"weighed": return_attention_scores, "training": training}
-        output, a = self.attended(query, key, value, query_keep, key_keep, keep, **asked)
-        hides = key_keep is not None or attention_mask is not None  # what may leave a query without a key
+        output, a = self.attended(query, key, value, query_keep, key_keep, keep, return_attention_scores, training)
+        # What may leave a query without a key. (A query is never too far from itself.)
+        hides = key_keep is not None or attention_mask is not None or (self.sliding_window and key is not query)
         answered = _answered(query_keep, keep if hides else None)
         output = zeroed(output, answered)
+        if key is not query and not key.shape[1]:  # no keys, or none as the graph runs
+            output = zeroed(output, ops.convert_to_tensor(ops.shape(key)[1] > 0))
         return (output, zeroed_weights(a, answered)) if return_attention_scores else output
+
+    def _clean(self, sequence, keep):
+        """A sequence in the dtype that this layer computes in, zero where it is masked."""
+        return zeroed(ops.cast(sequence, self.compute_dtype), keep)
 
     def attended(self, query, key, value, query_keep, key_keep, keep, weighed=False, training=False):
         """`(output, a)`, where nothing is NaN at masked steps: what stands there in the output has no meaning.
@@ -160,16 +174,23 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         gate, dropout = compat.attention_parts(self)
         drop = (lambda a: dropout(a, training=True)) if training and self.dropout else None
         output, a = attend(q, k, v, keep, drop, weighed)
+        if keep is not None and keep.shape[1] != 1:  # a mask for each head may hide all from one
+            found = ops.any(keep, axis=3, keepdims=True)  # (B, N, T, 1)
+            output = ops.where(ops.swapaxes(found, 1, 2), output, ops.zeros_like(output))
+            a = ops.where(found, a, ops.zeros_like(a)) if weighed else None
         return self.output_dense(output if gate is None else output * gate(query)), a
 
     def _is_ours(self, query, value):
         """Whether this layer attends by itself, or as `keras.layers.MultiHeadAttention`."""
         ours = len(query.shape) == len(value.shape) == 3 and not self.flash_attention and compat.attention_parts(self)
-        if self.rotary and not ours:
-            raise ValueError(
-                f"Argument `rotary` of layer {self.name!r} is for sequences (B, T, D), got inputs of shapes "
-                f"{tuple(query.shape)} and {tuple(value.shape)}."
-            )
+        only_here = {"rotary": self.rotary, "sliding_window": self.sliding_window and "sliding_window" not in _OF_KERAS}
+        for name, is_set in only_here.items():
+            if is_set and not ours:
+                raise ValueError(
+                    f"Argument `{name}` of layer {self.name!r} is for sequences (B, T, D), without `flash_attention` "
+                    f"and parts of Keras's attention written anew, got inputs of shapes {tuple(query.shape)} and "
+                    f"{tuple(value.shape)}."
+                )
         return ours
 
     def _masks(self, query, value, key, query_mask, value_mask, key_mask):
@@ -211,6 +232,14 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         for part in parts:
             keep = part if keep is None else ops.logical_and(keep, part)
         return keep
+
+    def compute_output_spec(self, query, value, key=None, *args, **kwargs):
+        ours = self._is_ours(query, value)
+        spec = super().compute_output_spec(query, value, key, *args, **kwargs)
+        if not ours or not isinstance(spec, tuple):
+            return spec
+        shape = (query.shape[0], self.num_heads, query.shape[1], value.shape[1])  # Keras's has T in place of S
+        return spec[0], keras.KerasTensor(shape, self.compute_dtype)
 
     def get_config(self):
         own = {"rotary": self.rotary, "sliding_window": self.sliding_window, "flash_attention": self.flash_attention}

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from keras_seq.attention.scores import masked_softmax
+from keras_seq.backend.loop import zero_where_masked
 from keras_seq.checks import check_mask, positive_integer
 
 
@@ -51,6 +52,7 @@ class AttentionPooling(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.supports_masking = True
+        self.autocast = False  # a cast loses the mask on Keras 3.13
 
     def build(self, sequences_shape):
         features = sequences_shape[-1]
@@ -62,8 +64,10 @@ class AttentionPooling(keras.layers.Layer):
 
     def call(self, sequences, mask=None):
         check_mask(self, mask, sequences)
-        u = ops.tanh(ops.matmul(sequences, self.kernel) + self.bias)
-        scores = ops.squeeze(ops.matmul(u, self.context), -1)  # (B, T)
+        sequences = ops.cast(sequences, self.compute_dtype)
+        sequences = sequences if mask is None else zero_where_masked(sequences, mask)  # what stands there may be NaN
+        kernel, bias, context = (ops.cast(w, self.compute_dtype) for w in (self.kernel, self.bias, self.context))
+        scores = ops.squeeze(ops.matmul(ops.tanh(ops.matmul(sequences, kernel) + bias), context), -1)  # (B, T)
         a = masked_softmax(scores, None if mask is None else ops.cast(mask, "bool"))
         y = ops.einsum("bt,btd->bd", a, sequences)
         return (y, a) if self.return_weights else y

@@ -19,18 +19,20 @@ from keras import ops
 from keras_seq.checks import positive_integer
 from keras_seq.initializers import fresh
 
+LOWEST = -1e30  # below all scores: infinity would make the softmax of nothing, and its gradient, NaN
+
 
 def masked_softmax(scores, keep=None):
-    """Softmax over the last axis, over the entries where `keep`; all zeros where no entry is kept."""
+    """Softmax over the last axis, over the entries where `keep`; all zeros where no entry is kept.
+
+    Computed in single precision at least; the result has the dtype of `scores`.
+    """
+    dtype = scores.dtype
+    scores = ops.cast(scores, keras.backend.result_type(dtype, "float32"))
     if keep is None:
-        return ops.softmax(scores, axis=-1)
-    weights = ops.softmax(ops.where(keep, scores, lowest(scores.dtype)), axis=-1)
+        return ops.cast(ops.softmax(scores, axis=-1), dtype)
+    weights = ops.cast(ops.softmax(ops.where(keep, scores, ops.cast(LOWEST, scores.dtype)), axis=-1), dtype)
     return ops.where(keep, weights, ops.zeros_like(weights))
-
-
-def lowest(dtype):
-    """A number of a dtype that no score reaches: infinity would make the softmax of nothing, and its gradient, NaN."""
-    return ops.cast(-6e4 if keras.backend.standardize_dtype(dtype) == "float16" else -1e30, dtype)
 
 
 def dot(query, keys, scale=None):
@@ -45,7 +47,8 @@ def additive(query, keys, v):
     """`v . tanh(q + k[s])`: query `(B, A)` or `(B, T, A)`, keys `(B, S, A)`, v `(A,)`; `(B, S)` or `(B, T, S)`."""
     query = ops.expand_dims(query, -2)
     keys = keys if len(query.shape) == 3 else ops.expand_dims(keys, 1)
-    return ops.squeeze(ops.matmul(ops.tanh(query + keys), ops.expand_dims(v, -1)), -1)
+    # No product of matrices: of open sizes, the gradient of Keras's fails in XLA on TensorFlow.
+    return ops.sum(ops.tanh(query + keys) * v, axis=-1)
 
 
 class Score(keras.layers.Layer):
@@ -217,7 +220,8 @@ class AdditiveScore(Score):
     def scores(self, query, keys):
         v = self.v
         if self.normalize:  # in the dtype of the weights: squares of small numbers do not fit into half precision
-            v = ops.multiply(self.g, v) / ops.sqrt(ops.sum(ops.square(v)))
+            length = ops.sqrt(ops.maximum(ops.sum(ops.square(v)), 1e-12))  # a v that starts at zero has no direction
+            v = ops.multiply(self.g, v) / length
         return additive(ops.matmul(query, self.cast(self.query_kernel)), keys, self.cast(v))
 
     def get_config(self):

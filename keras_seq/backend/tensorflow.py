@@ -234,8 +234,9 @@ def _stack(array, spec, like):
     """All elements of a TensorArray, in as many steps and rows as `like` has: `stack()` cannot do zero elements."""
     if tf.executing_eagerly():
         return array.stack()
-    batch = tf.shape(like)[1]
-    sizes = [batch if i == 0 and size is None else -1 if size is None else size for i, size in enumerate(spec.shape)]
+    steps, batch = tf.unstack(tf.shape(like)[:2])
+    unknown = tf.where(steps > 0, -1, 0)
+    sizes = [(batch if i == 0 else unknown) if size is None else size for i, size in enumerate(spec.shape)]
     stacked = tf.raw_ops.TensorListStack(
         input_handle=array.flow, element_shape=tf.convert_to_tensor(sizes, tf.int32), element_dtype=spec.dtype
     )

@@ -6,7 +6,7 @@ import keras
 from keras import ops, tree
 
 from keras_seq import compat
-from keras_seq.checks import positive_integer
+from keras_seq.checks import positive_integer, share
 from keras_seq.kernels import IMPLEMENTATIONS
 from keras_seq.kernels.kernel import affine, dropped
 
@@ -125,11 +125,8 @@ class DropoutCell(compat.DropoutRNNCell, Cell):
 
     def __init__(self, *, dropout=0.0, recurrent_dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
-        for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-            if not 0 <= rate < 1:
-                raise ValueError(f"Argument `{name}` must be at least 0 and below 1, got {rate!r}.")
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
+        self.dropout = share("dropout", dropout)
+        self.recurrent_dropout = share("recurrent_dropout", recurrent_dropout)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._held_masks = {}
@@ -255,6 +252,13 @@ class KernelCell(DropoutCell):
     def prepare(self, states, training=False):
         """`(U, mask)`: the recurrent kernel, and the mask of recurrent dropout `(B, H)` or None."""
         return self.cast(self.recurrent_kernel), self.recurrent_mask(states[0], training)
+
+
+def takes_memory(cell):
+    """Whether a cell reads a memory: its `prepare` takes one, and it does not say `reads_memory = False`."""
+    prepare = getattr(cell, "prepare", None)
+    takes = prepare is not None and "memory" in inspect.signature(prepare).parameters
+    return takes and getattr(cell, "reads_memory", True)
 
 
 def zero_states(state_size, batch_size, dtype):

@@ -162,7 +162,8 @@ class Bidirectional(keras.layers.Bidirectional):
 
     def _merged_spec(self, forward, backward):
         def spec(f, b=None):
-            width = f.shape[-1] + (b.shape[-1] if self.merge_mode == "concat" else 0)
+            widths = [f.shape[-1], *([b.shape[-1]] if self.merge_mode == "concat" else [])]
+            width = None if None in widths else sum(widths)  # how long a memory is may be open
             return keras.KerasTensor((*f.shape[:-1], width), self.compute_dtype)
 
         if self.merge_mode is None:

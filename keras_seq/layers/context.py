@@ -3,15 +3,16 @@
 from keras import tree
 
 from keras_seq import compat
+from keras_seq.cells.base import takes_memory
 from keras_seq.checks import fits
-from keras_seq.layers.stacked import StackedRNNCells, asks_for, has_parts
+from keras_seq.layers.stacked import StackedRNNCells, has_parts
 
 
 def reads_memory(cell):
-    """Whether a cell, or one of a stack, takes a memory in `prepare`."""
+    """Whether a cell, or one of a stack, reads a memory."""
     if isinstance(cell, StackedRNNCells) and has_parts(cell):
         return any(map(reads_memory, cell.cells))
-    return has_parts(cell) and asks_for(cell.prepare, "memory")
+    return has_parts(cell) and takes_memory(cell)
 
 
 def memory_context(layer, batch, memory, memory_mask):
@@ -29,10 +30,7 @@ def memory_context(layer, batch, memory, memory_mask):
             raise ValueError(f"Argument `memory_mask` {where} was given without `memory`: give both.")
         return {}
     if not reads_memory(layer.cell):
-        raise ValueError(
-            f"Argument `memory` {where} was given, but its cell, {type(layer.cell).__name__}, reads none: no `prepare` "
-            "takes a `memory`."
-        )
+        raise ValueError(f"Argument `memory` {where} was given, but its cell, {type(layer.cell).__name__}, reads none.")
     memories, masks = tree.flatten(memory), tree.flatten(memory_mask)
     if masks == [None]:
         masks = [compat.mask_of(one) for one in memories]

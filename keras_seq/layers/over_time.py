@@ -48,9 +48,10 @@ def _choice(layer, cell, batch, steps, training, masked, only_loop):
     """A stack runs as kernels if each of its cells does, else in one loop."""
     if steps == 0:
         return "loop"  # which is defined for no steps
-    cells = cell.cells if isinstance(cell, StackedRNNCells) else [getattr(cell, "cell", cell)]
+    cells = cell.cells if isinstance(cell, StackedRNNCells) else [cell]
     use_cudnn = getattr(layer, "use_cudnn", None)
-    asked = {getattr(one, "implementation", None) for one in cells} & {"kernel", "cudnn"}
+    asking = [*cells, *(one.cell for one in cells if hasattr(one, "cell"))]  # a cell around another hides none
+    asked = {getattr(one, "implementation", None) for one in asking} & {"kernel", "cudnn"}
     asked = {True: asked | {"cudnn"}, False: asked - {"cudnn"}}.get(use_cudnn, asked)  # it wins
     if "cudnn" in asked and len(cells) > 1:
         only_loop = only_loop or "a stack"

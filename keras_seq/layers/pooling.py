@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_seq.backend.loop import zero_where_masked
 from keras_seq.checks import check_mask
 
 _MODES = ("last", "mean", "max")
@@ -46,7 +47,8 @@ class SequencePooling(keras.layers.Layer):
         # Counts and sums of long sequences do not fit into half precision.
         dtype = keras.backend.result_type(sequences.dtype, "float32")
         weights = self._weights(ops.cast(keep, dtype))
-        return ops.cast(ops.einsum("bt,btd->bd", weights, ops.cast(sequences, dtype)), sequences.dtype)
+        steps = ops.cast(sequences if mask is None else zero_where_masked(sequences, mask), dtype)
+        return ops.cast(ops.einsum("bt,btd->bd", weights, steps), sequences.dtype)
 
     def _weights(self, keep):
         """How much each step counts, `(B, T)`, from ones and zeros that say which are kept."""

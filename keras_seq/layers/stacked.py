@@ -5,7 +5,7 @@ import inspect
 import keras
 from keras import ops, tree
 
-from keras_seq.cells.base import Cell, dropped
+from keras_seq.cells.base import Cell, dropped, takes_memory
 from keras_seq.layers.states import initial_states
 
 
@@ -30,6 +30,11 @@ class StackedRNNCells(keras.layers.StackedRNNCells):
     def __init__(self, cells, **kwargs):
         if not cells:
             raise ValueError("Argument `cells` must hold at least one cell, got none.")
+        if any(getattr(cell, "return_weights", False) for cell in cells[:-1]):
+            raise ValueError(
+                "Argument `cells` holds a cell with `return_weights` that is not the top one: the cell above reads one "
+                "output. Leave `return_weights=False` there."
+            )
         super().__init__(cells, **kwargs)
 
     def get_initial_state(self, batch_size=None):
@@ -81,7 +86,7 @@ class StackedRNNCells(keras.layers.StackedRNNCells):
         batch = ops.shape(tree.flatten(states)[0])[0]
         for cell, features, state in zip(self._on_seam(), self._features, states, strict=True):
             mask = cell.input_mask((batch, features), cell.compute_dtype, training) if constants else None
-            reads = memory is not None and asks_for(cell.prepare, "memory")
+            reads = memory is not None and takes_memory(cell)
             context = {"memory": memory, "memory_mask": memory_mask} if reads else {}
             constants.append((mask, cell.prepare(state, training, **context)))
         return constants

@@ -7,7 +7,7 @@ from keras import ops, tree
 
 from keras_seq import compat
 from keras_seq.backend.loop import seen, shown_state, where_rows
-from keras_seq.cells.base import Cell, KernelCell, map_sizes
+from keras_seq.cells.base import Cell, KernelCell, map_sizes, takes_memory
 from keras_seq.layers.rnn import RNN
 from keras_seq.layers.stacked import StackedRNNCells, asks_for, has_parts, in_dtype_of, output_size
 
@@ -34,6 +34,11 @@ class StreamingRNN(keras.layers.Layer):
 
     def __init__(self, cell, return_sequences=False, zero_output_for_mask=False, **kwargs):
         super().__init__(**{**kwargs, "autocast": False})  # states keep their dtypes
+        if any(getattr(one, "return_weights", False) for one in getattr(cell, "cells", [cell])):
+            raise ValueError(
+                f"Layer {self.name!r} cannot stream the weights of attention: stream a layer whose cell has "
+                "`return_weights=False`, with the same weights."
+            )
         self.return_sequences = return_sequences
         self.zero_output_for_mask = zero_output_for_mask
         self.supports_masking = True
@@ -172,7 +177,7 @@ def _state_shown(cell, sequences_shape):
         has_parts(c) and type(c).get_initial_state is Cell.get_initial_state for c in cells
     )
     nested = any(tree.is_nested(shape) for shape in sequences_shape)
-    if nested or not starts_at_zero or any(asks_for(c.prepare, "memory") for c in cells):
+    if nested or not starts_at_zero or any(map(takes_memory, cells)):
         return None
     states = cell.get_initial_state(batch_size=1)
     zeros = ops.zeros((1, *sequences_shape[2:]), cells[0].compute_dtype)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_seq.checks import positive_integer
+from keras_seq.checks import positive_integer, share
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -35,9 +35,7 @@ class WordDropout(keras.layers.Layer):
     def __init__(self, rate, unknown_id=1, seed=None, **kwargs):
         kwargs.setdefault("dtype", "int32")  # of what it returns
         super().__init__(**kwargs)
-        if not 0 <= rate < 1:
-            raise ValueError(f"Argument `rate` must be at least 0 and below 1, got {rate!r}.")
-        self.rate = rate
+        self.rate = share("rate", rate)
         self.unknown_id = positive_integer("unknown_id", unknown_id)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)

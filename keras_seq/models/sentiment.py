@@ -4,6 +4,7 @@ import numbers
 
 import keras
 
+from keras_seq.checks import share
 from keras_seq.layers import AttentionPooling, SequencePooling, WordDropout
 from keras_seq.losses import SmoothedCrossentropy
 from keras_seq.models.embeddings import embedded
@@ -129,11 +130,9 @@ def _checked_labels(labels):
 
 
 def _check_shares(**shares):
-    for name, share in shares.items():
-        if share is None and name in ("embedding_dropout", "averaging"):
-            continue
-        if isinstance(share, bool) or not isinstance(share, numbers.Real) or not 0 <= share < 1:
-            raise ValueError(f"Argument `{name}` must be at least 0 and below 1, got {share!r}.")
+    for name, value in shares.items():
+        if value is not None or name not in ("embedding_dropout", "averaging"):
+            share(name, value)
 
 
 def _checked_poolings(pooling):

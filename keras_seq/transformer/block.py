@@ -13,8 +13,7 @@ from keras import ops
 
 from keras_seq import compat
 from keras_seq.attention.multi_head import MultiHeadAttention, zeroed, zeroed_weights
-from keras_seq.checks import check_mask, positive_integer, positive_number
-from keras_seq.initializers import fresh
+from keras_seq.checks import check_mask, check_sequences, positive_integer, positive_number, share
 from keras_seq.transformer.feed_forward import FeedForward
 
 
@@ -94,9 +93,14 @@ class TransformerBlock(keras.layers.Layer):
         self.norm_first = norm_first
         self.causal = causal
         self.cross_attention = cross_attention
-        self.rotary = rotary
-        self.sliding_window = sliding_window
-        self.dropout = dropout
+        self.rotary = rotary if isinstance(rotary, bool) else positive_number("rotary", rotary)
+        if rotary and self.units // self.num_heads % 2:
+            raise ValueError(
+                f"Argument `rotary` turns pairs of columns: `units / num_heads` must be even, got "
+                f"{units} / {num_heads}."
+            )
+        self.sliding_window = None if sliding_window is None else positive_integer("sliding_window", sliding_window)
+        self.dropout = share("dropout", dropout)
         self.use_bias = use_bias
         self.norm_epsilon = positive_number("norm_epsilon", norm_epsilon)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -143,7 +147,7 @@ class TransformerBlock(keras.layers.Layer):
             dropout=self.dropout,
             use_bias=self.use_bias,
             output_shape=self.units,
-            kernel_initializer=fresh(self.kernel_initializer),
+            kernel_initializer=self.kernel_initializer,
             rotary=rotary,
             sliding_window=sliding_window,
             seed=self._seed(place),
@@ -155,12 +159,17 @@ class TransformerBlock(keras.layers.Layer):
         """A seed for each place where something is dropped: with one for all, masks of one shape would be alike."""
         return None if self.seed is None else self.seed + place
 
-    def _check_shapes(self, sequences_shape, memory_shape):
-        if sequences_shape[-1] != self.units:
+    def check_size(self, shape):
+        """Raise unless inputs `(..., D)` are of size `units`."""
+        if shape[-1] != self.units:
             raise ValueError(
                 f"Layer {self.name!r} adds to its inputs, which must be of size `units`, {self.units}, got inputs of "
-                f"shape {tuple(sequences_shape)}: put a keras.layers.Dense({self.units}) before it."
+                f"shape {tuple(shape)}: put a keras.layers.Dense({self.units}) before it."
             )
+
+    def _check_shapes(self, sequences_shape, memory_shape):
+        check_sequences(self, [sequences_shape])
+        self.check_size(sequences_shape)
         if self.cross_attention and memory_shape is None:
             raise ValueError(f"Layer {self.name!r} has `cross_attention`: call it with a `memory` (B, S, M).")
         if memory_shape is not None and not self.cross_attention:
@@ -178,7 +187,9 @@ class TransformerBlock(keras.layers.Layer):
         self._check_shapes(sequences.shape, None if memory is None else memory.shape)
         mask = compat.mask_of(sequences) if mask is None else mask
         check_mask(self, mask, sequences)
-        memory_mask = compat.mask_of(memory) if memory_mask is None and memory is not None else memory_mask
+        if memory is not None:
+            memory_mask = compat.mask_of(memory) if memory_mask is None else memory_mask
+            check_mask(self, memory_mask, memory, "memory_mask")
         mask = None if mask is None else ops.cast(mask, "bool")
         x = ops.cast(sequences, self.compute_dtype)
         scores = []

@@ -1,12 +1,14 @@
 """The causal transformer block as a recurrent cell: its state is the cache of the keys and values of the steps so far.
 
-RNN(TransformerCell(block, L))(x) = block(x)      for a causal block, up to L steps; then over the last L of them
+RNN(TransformerCell(block, L), return_sequences=True)(x) = block(x)     for a causal block, up to L steps; then over the
+                                                                        last L of them
 """
 
 import keras
 from keras import ops
 
 from keras_seq.attention.cache import empty_cache, in_use, read, written
+from keras_seq.attention.memory import check_memory_shape, kept_memory
 from keras_seq.cells.base import Cell
 from keras_seq.checks import positive_integer
 from keras_seq.transformer.block import TransformerBlock
@@ -17,13 +19,16 @@ class TransformerCell(Cell):
     """One step of a causal `TransformerBlock`, for decoding: each step costs the same, however many came before.
 
     Train the block on whole sequences, then run the cell, which shares its weights, step by step. A masked step is not
-    written into the cache, so that, as for the block, positions count kept steps.
+    written into the cache, so that, as for the block, positions count kept steps. (With a mask the block gives zeros at
+    masked steps, and so does `ks.layers.RNN` with `zero_output_for_mask`.) `keras.layers.RNN` runs the cell too, but
+    casts the count of steps to the dtype that it computes in, which in half precision ends at 256 or 2,048.
 
     Args:
         block: a causal `ks.layers.TransformerBlock`.
         max_length: number `L` of steps that the cache holds. When it is full, the oldest step is forgotten for each new
             one: the cell goes on, attending to the last `L` steps. (A block with a `sliding_window` looks no further
             back than that; then so much is held at most.)
+        dtype: that of the block; another one is refused.
 
     Call arguments:
         inputs: `(B, D)`.
@@ -34,7 +39,8 @@ class TransformerCell(Cell):
         `(output, states)`, the output `(B, D)`.
 
     Raises:
-        ValueError: for a block that is not causal, and where a block with dropout is to be trained step by step.
+        ValueError: for a block that is not causal; for another dtype; for inputs of another size; for a memory that
+            is missing, or that the block does not read; and where a block with dropout is to be trained step by step.
 
     Example:
 
@@ -52,7 +58,13 @@ class TransformerCell(Cell):
                 "cannot attend to what comes after it."
             )
         super().__init__(**{"dtype": block.dtype_policy, **kwargs})
+        if self.dtype_policy.name != block.dtype_policy.name:
+            raise ValueError(
+                f"Argument `dtype` must be that of the block, {block.dtype_policy.name!r}, got "
+                f"{self.dtype_policy.name!r}: give it to the block."
+            )
         self.block = block
+        self.reads_memory = block.cross_attention
         self.max_length = positive_integer("max_length", max_length)
         self._length = min(self.max_length, block.sliding_window or self.max_length)
         self._heads, self._size = block.num_heads, block.units // block.num_heads
@@ -62,8 +74,11 @@ class TransformerCell(Cell):
         self.built = block.built
 
     def build(self, input_shape, memory_shape=None):
+        if self.reads_memory and memory_shape is not None:
+            check_memory_shape(self, memory_shape)
         if not self.block.built:
-            self.block.build((input_shape[0], None, input_shape[-1]), memory_shape)
+            shape = (input_shape[0], None, input_shape[-1])
+            self.block.build(shape, memory_shape if self.reads_memory else None)
         self.built = True
 
     def get_initial_state(self, batch_size=None):
@@ -72,6 +87,7 @@ class TransformerCell(Cell):
 
     def project(self, inputs):
         """Inputs as they are: the block reads them step by step."""
+        self.block.check_size(inputs.shape)
         return inputs
 
     def prepare(self, states, training=False, memory=None, memory_mask=None):
@@ -81,13 +97,15 @@ class TransformerCell(Cell):
                 f"Cell {self.name!r} does not drop anything, and its block has `dropout`: train the block itself, on "
                 "whole sequences."
             )
-        if not self.block.cross_attention:
+        if not self.reads_memory:
+            if memory is not None:
+                raise ValueError(f"Cell {self.name!r} was given a `memory`, and its block has no `cross_attention`.")
             return None
         if memory is None:
             raise ValueError(f"Cell {self.name!r} reads a memory at each call: give ks.layers.RNN a `memory`.")
-        keep = None if memory_mask is None else ops.cast(memory_mask, "bool")
-        if keep is not None:
-            memory = ops.where(ops.expand_dims(keep, -1), memory, ops.zeros_like(memory))
+        memory, keep = kept_memory(memory, memory_mask, self.compute_dtype)
+        if keep is None and not memory.shape[1]:  # no steps, or none as the graph runs: hidden in full
+            keep = ops.ones(ops.shape(memory)[:2], "bool")
         part = self.block.memory_attention
         keys, values = (ops.swapaxes(dense(memory), 1, 2) for dense in (part.key_dense, part.value_dense))
         return keys, values, keep

@@ -4,8 +4,9 @@ y = act(x W1 + b1) W2 + b2            act is relu there, gelu in most since
 """
 
 import keras
+from keras import ops
 
-from keras_seq.checks import positive_integer
+from keras_seq.checks import positive_integer, share
 from keras_seq.initializers import fresh
 
 
@@ -45,9 +46,10 @@ class FeedForward(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.supports_masking = True
+        self.autocast = False  # a cast loses the mask on Keras 3.13
         self.hidden_units = positive_integer("hidden_units", hidden_units)
         self.activation = keras.activations.get(activation)
-        self.dropout = dropout
+        self.dropout = share("dropout", dropout)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.seed = seed
@@ -71,6 +73,7 @@ class FeedForward(keras.layers.Layer):
         )
 
     def call(self, inputs, training=False):
+        inputs = ops.cast(inputs, self.compute_dtype)
         return self.contract(self.drop(self.expand(inputs), training=training))
 
     def compute_output_shape(self, input_shape):

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_seq import compat
 from keras_seq.attention.rotary import kept_positions
 from keras_seq.backend.loop import where_rows
 from keras_seq.checks import check_mask, positive_integer, positive_number
@@ -22,13 +23,25 @@ class _Positions(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True
+        self.autocast = False  # a cast loses the mask on Keras 3.13
 
     def call(self, sequences, positions=None, mask=None):
-        if positions is None:
+        if positions is None and len(sequences.shape) < 3:
+            raise ValueError(
+                f"Layer {self.name!r} reads sequences (B, T, D), or one step (B, D) with its `positions`, got inputs "
+                f"of shape {tuple(sequences.shape)} alone."
+            )
+        if len(sequences.shape) > 2:
+            mask = compat.mask_of(sequences) if mask is None else mask
             check_mask(self, mask, sequences)
+        if positions is None:
             positions = kept_positions(mask, ops.shape(sequences)[1])
+        sequences = ops.cast(sequences, self.compute_dtype)
         added = sequences + self.encode(ops.cast(positions, "int32"), sequences.shape[-1])
         return added if mask is None else where_rows(ops.cast(mask, "bool"), added, ops.zeros_like(added))
+
+    def compute_mask(self, _, mask=None):
+        return mask
 
     def compute_output_shape(self, sequences_shape, positions_shape=None):
         return tuple(sequences_shape)
@@ -51,8 +64,10 @@ class SinusoidalPositions(_Positions):
 
     Example:
 
-    >>> SinusoidalPositions()(np.zeros((1, 3, 2))).numpy().round(2).tolist()
-    [[[0.0, 1.0], [0.84, 0.54], [0.91, -0.42]]]
+    >>> print(SinusoidalPositions()(np.zeros((1, 3, 2))).numpy().round(2))
+    [[[ 0.    1.  ]
+      [ 0.84  0.54]
+      [ 0.91 -0.42]]]
     """
 
     def __init__(self, base=10_000.0, **kwargs):
@@ -110,6 +125,7 @@ class LearnedPositions(_Positions):
         self.built = True
 
     def call(self, sequences, positions=None, mask=None):
+        mask = compat.mask_of(sequences) if mask is None else mask
         length = sequences.shape[1] if positions is None and mask is None else None
         if length is not None and length > self.max_length:
             raise ValueError(
@@ -120,7 +136,8 @@ class LearnedPositions(_Positions):
 
     def encode(self, positions, size):
         """The vectors of positions `(...)`: `(..., D)`."""
-        return ops.take(self.embeddings, ops.minimum(positions, self.max_length - 1), axis=0)
+        embeddings = ops.cast(self.embeddings, self.compute_dtype)
+        return ops.take(embeddings, ops.minimum(positions, self.max_length - 1), axis=0)
 
     def get_config(self):
         return {

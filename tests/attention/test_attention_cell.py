@@ -72,7 +72,7 @@ def test_against_the_oracle(attend, kind, feed, rng):
 
 
 def test_the_memory_is_projected_once_per_call(rng):
-    """And the keys of a compiled call lie outside of its loop."""
+    """Eagerly, and in a compiled call, whose loop holds no keys."""
     calls = []
 
     class Counting(Score):
@@ -86,6 +86,11 @@ def test_the_memory_is_projected_once_per_call(rng):
     layer = L.RNN(L.AttentionCell(L.GRUCell(H), Counting()), return_sequences=True)
     x, memory = rng.normal(size=(B, T, D)).astype("float32"), rng.normal(size=(B, S, M)).astype("float32")
     layer(x, memory=memory)
+    assert len(calls) == 1
+    inputs = keras.Input((T, D)), keras.Input((S, M))
+    model = keras.Model(inputs, layer(inputs[0], memory=inputs[1]))
+    calls.clear()
+    model.predict_on_batch([x, memory])
     assert len(calls) == 1
 
 
@@ -138,10 +143,12 @@ def test_dropout_has_one_mask_per_sequence(kind, rng):
         np.testing.assert_allclose(y, np.repeat(y[:, :1], T, axis=1), atol=1e-6)
 
 
-def test_bidirectional_and_streams_of_weights(rng):
-    layer = L.Bidirectional(L.RNN(L.AttentionCell(L.GRUCell(H)), return_sequences=True))
-    y = layer(rng.normal(size=(B, T, D)), memory=rng.normal(size=(B, S, M)))
-    assert y.shape == (B, T, 2 * H)
+def attending(**arguments):
+    return L.AttentionCell(L.GRUCell(H), **arguments)
+
+
+def read():
+    return np.ones((B, T, D), "float32"), np.ones((B, S, M), "float32")
 
 
 class Sum(keras.layers.Layer):
@@ -158,6 +165,15 @@ class Sum(keras.layers.Layer):
     [
         (lambda: L.AttentionCell(Sum()), "cell.*of this package"),
         (lambda: L.AttentionCell(keras.layers.GRUCell(H)), "cell.*of this package"),
+        (lambda: L.AttentionCell(L.StackedRNNCells([L.GRUCell(H), keras.layers.GRUCell(H)])), "cell.*of this package"),
+        (lambda: L.AttentionCell(L.AttentionCell(L.GRUCell(H))), "reads no memory itself.*AttentionCell"),
+        (lambda: L.StackedRNNCells([attending(return_weights=True), L.GRUCell(H)]), "return_weights"),
+        (lambda: L.RNN(attending())(np.ones((B, T, D)), memory=[np.ones((B, S, M))] * 3), "one memory"),
+        (lambda: L.RNN(attending(implementation="kernel"))(*read()[:1], memory=read()[1]), "kernel.*memory"),
+        (
+            lambda: L.RNN(L.AttentionCell(L.GRUCell(H, implementation="kernel")))(*read()[:1], memory=read()[1]),
+            "kernel.*memory",
+        ),
         (lambda: L.AttentionCell(L.GRUCell(H), attend="during"), "attend.*'before' or 'after'.*during"),
         (lambda: L.AttentionCell(L.GRUCell(H), input_feeding=True), "input_feeding.*attention_units"),
         (lambda: L.AttentionCell(L.GRUCell(H), attention_units=0), "attention_units.*positive"),

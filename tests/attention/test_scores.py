@@ -35,6 +35,18 @@ def test_a_normalised_score_does_not_depend_on_the_length_of_v(rng):
     close(layer(query, memory), before)
 
 
+def test_the_length_of_v_starts_at_one_over_the_root_of_its_size(rng):
+    layer = L.AdditiveScore(25, normalize=True)
+    layer(rng.normal(size=(B, D)), rng.normal(size=(B, S, H)))
+    np.testing.assert_allclose(arrays(layer.g)[0], 0.2, rtol=1e-6)
+
+
+def test_a_normalised_score_that_starts_at_zero_is_defined(rng):
+    layer = L.AdditiveScore(17, normalize=True, kernel_initializer="zeros")
+    found = arrays(layer(rng.normal(size=(B, D)), rng.normal(size=(B, S, H))))[0]
+    np.testing.assert_array_equal(found, np.zeros((B, S)))
+
+
 def test_weights_of_one_shape_start_apart():
     layer = L.AdditiveScore(D)
     layer.build((B, D), (B, S, D))

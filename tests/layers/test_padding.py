@@ -159,15 +159,17 @@ def test_bidirectional_against_the_oracle(kind, merge_mode, rng):
 def test_sequence_pooling_against_the_oracle(mode, masked, rng):
     x, mask = padded(rng)
     x = x - 2  # the largest kept value is mostly negative: zeros of masked steps would show
-    mask = mask if masked else None
-    close(L.SequencePooling(mode)(x, mask=mask), oracle.sequence_pooling(x, mode, mask), atol=EXACT)
+    expected = oracle.sequence_pooling(x, mode, mask if masked else None)
+    x[~mask] = np.nan if masked else x[~mask]
+    close(L.SequencePooling(mode)(x, mask=mask if masked else None), expected, atol=EXACT)
 
 
 @pytest.mark.parametrize("masked", [True, False], ids=["masked", "whole"])
 def test_attention_pooling_against_the_oracle(masked, rng):
     x, mask = padded(rng)
-    mask = mask if masked else None
     layer = L.AttentionPooling(H, return_weights=True)
     layer(x)
     randomize(layer, rng)
-    close(layer(x, mask=mask), oracle.attention_pooling(x, layer.get_weights(), mask), atol=EXACT)
+    expected = oracle.attention_pooling(x, layer.get_weights(), mask if masked else None)
+    x[~mask] = np.nan if masked else x[~mask]
+    close(layer(x, mask=mask if masked else None), expected, atol=EXACT)

@@ -175,7 +175,19 @@ def test_weights_of_one_shape_start_apart():
         (lambda: L.TransformerBlock(D, N, cross_attention=True)(np.ones((B, T, D))), "call it with a `memory`"),
         (lambda: L.TransformerBlock(D, N)(np.ones((B, T, D)), np.ones((B, S, M))), "reads none"),
         (lambda: L.TransformerBlock(D, N)(np.ones((B, T, D)), mask=np.ones((B, S), bool)), "mask.*(B, T)"),
+        (lambda: L.TransformerBlock(D, N)(np.ones((B, D))), r"sequences \(B, T, D\)"),
+        (
+            lambda: L.TransformerBlock(D, N, cross_attention=True)(
+                np.ones((B, T, D)), np.ones((B, S, M)), memory_mask=np.ones((B, T), bool)
+            ),
+            "`memory_mask`",
+        ),
+        (lambda: L.TransformerBlock(D, N, dropout=1.0), "dropout.*below 1, got 1.0"),
+        (lambda: L.TransformerBlock(D, N, sliding_window=0), "sliding_window.*positive"),
+        (lambda: L.TransformerBlock(D, 2, rotary=True), "rotary.*even, got 6 / 2"),
+        (lambda: L.TransformerBlock(D, N, rotary=-1.0), "rotary.*positive"),
         (lambda: L.FeedForward(0), "hidden_units.*positive"),
+        (lambda: L.FeedForward(3, dropout=-0.1), "dropout.*at least 0"),
     ],
 )
 def test_what_is_refused(make, words):

@@ -95,6 +95,41 @@ def test_what_cannot_stream_says_what_can(make, words):
         L.streaming(keras.Sequential([keras.Input((None, D)), make()]))
 
 
+def test_keras_s_own_layer_runs_it_too(rng):
+    """It keeps the count of steps as a float."""
+    block = made(rng, rotary=True)
+    x = rng.normal(size=(B, T, D)).astype("float32")
+    layer = keras.layers.RNN(L.TransformerCell(block, 3), return_sequences=True)
+    close(layer(x), L.RNN(L.TransformerCell(block, 3), return_sequences=True)(x), atol=1e-6)
+
+
+def test_keys_of_the_memory_are_computed_once_per_call(rng):
+    block = made(rng, cross_attention=True)
+    x, memory = rng.normal(size=(B, T, D)).astype("float32"), rng.normal(size=(B, S, M)).astype("float32")
+    calls, dense = [], block.memory_attention.key_dense
+    counted = dense.call
+    dense.call = lambda *args, **kwargs: calls.append(1) or counted(*args, **kwargs)
+    L.RNN(L.TransformerCell(block, T), return_sequences=True)(x, memory=memory)
+    assert len(calls) == 1
+
+
+def test_cells_that_read_a_memory_and_cells_that_read_none_in_one_stack(rng):
+    reading, alone = made(rng, cross_attention=True), made(rng)
+    x, memory = rng.normal(size=(B, T, D)).astype("float32"), rng.normal(size=(B, S, M)).astype("float32")
+    stack = L.RNN([L.TransformerCell(block, T) for block in (alone, reading)], return_sequences=True)
+    close(stack(x, memory=memory), reading(alone(x), memory), atol=1e-5, rtol=1e-5)
+
+
+def test_the_mask_of_a_memory_also_by_hand(rng):
+    block = made(rng, cross_attention=True)
+    cell, x = L.TransformerCell(block, T), rng.normal(size=(B, D)).astype("float32")
+    memory = rng.normal(size=(B, S, M)).astype("float32")
+    memory[1, 4:] = 0
+    start = cell.get_initial_state(B)
+    y, _ = cell.step(cell.project(x), start, cell.prepare(start, memory=keras.layers.Masking()(memory)))
+    close(y, block(x[:, None], memory, memory_mask=memory.any(-1))[:, 0], atol=1e-5, rtol=1e-5)
+
+
 def test_one_step_by_hand(rng):
     """As a decoder calls it."""
     block = made(rng)
@@ -125,6 +160,24 @@ def test_it_is_exported_with_all_sizes_open(rng, tmp_path):
         (lambda: L.TransformerCell(L.TransformerBlock(D, N), T), "block.*causal=True"),
         (lambda: L.TransformerCell(keras.layers.Dense(D), T), "block.*TransformerBlock"),
         (lambda: L.TransformerCell(L.TransformerBlock(D, N, causal=True), 0), "max_length.*positive"),
+        (
+            lambda: L.TransformerCell(L.TransformerBlock(D, N, causal=True), T, dtype="mixed_bfloat16"),
+            "dtype.*that of the block, 'float32', got 'mixed_bfloat16'",
+        ),
+        (
+            lambda: L.RNN(L.TransformerCell(L.TransformerBlock(D, N, causal=True), T))(np.ones((B, T, D + 1))),
+            f"size `units`, {D}, got",
+        ),
+        (
+            lambda: L.RNN(L.TransformerCell(L.TransformerBlock(D, N, causal=True), T))(
+                np.ones((B, T, D)), memory=np.ones((B, S, M))
+            ),
+            "reads none",
+        ),
+        (
+            lambda: L.TransformerCell(L.TransformerBlock(D, N, causal=True), T).prepare([], memory=np.ones((B, S, M))),
+            "no `cross_attention`",
+        ),
         (
             lambda: L.RNN(L.TransformerCell(L.TransformerBlock(D, N, causal=True, dropout=0.1), T))(
                 np.ones((B, T, D)), training=True

@@ -1,9 +1,11 @@
 """Positions that are added, against the paper's formula."""
 
+import keras
 import numpy as np
 import pytest
 
 import keras_seq as ks
+from keras_seq import compat
 from tests.cases import B, D, T, arrays, close, padded, randomize
 
 L = ks.layers
@@ -49,3 +51,20 @@ def test_learned_positions_end(rng):
     close(found[:, 3:], np.repeat(found[:, 2:3], T - 3, axis=1))
     mask = np.arange(T) < 3  # what counts is how many steps are kept
     close(layer(np.zeros((B, T, D)), mask=np.stack([mask] * B))[:, :3], found[:, :3])
+
+
+@pytest.mark.parametrize("make", [L.SinusoidalPositions, lambda **k: L.LearnedPositions(T, **k)])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_the_mask_stays_beside_positions_and_under_casts(make, dtype, rng):
+    x = rng.normal(size=(B, T, D)).astype("float32")
+    x[0, 4:] = 0
+    masked = keras.layers.Masking(dtype="float32")(x)
+    for given in ({}, {"positions": np.stack([np.arange(T)] * B)}):
+        found = make(dtype=dtype)(masked, **given)
+        assert not arrays(found)[0][0, 4:].astype("float32").any()
+        np.testing.assert_array_equal(arrays(compat.mask_of(found))[0], x.any(-1))
+
+
+def test_one_step_without_its_position_is_refused():
+    with pytest.raises(ValueError, match=r"one step \(B, D\) with its `positions`, got"):
+        L.SinusoidalPositions()(np.zeros((B, D)))
