@@ -18,7 +18,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 tests/attention tests/backend tests/cells tests/decoding tests/kernels \
 		tests/layers tests/transformer tests/data/test_streams.py \
-		tests/test_losses.py tests/test_metrics.py tests/test_optimizers.py tests/models/test_averaging.py
+		tests/test_losses.py tests/test_token_losses.py tests/test_bleu.py tests/test_metrics.py tests/test_optimizers.py tests/models/test_averaging.py
 
 test-oldest:
 	$(MAKE) test VENV=.venv-oldest PINS='$(strip $(OLDEST))'

@@ -2,7 +2,7 @@
 
 import importlib
 
-from keras_seq import callbacks, decoding, interop, layers, losses, metrics, models, optimizers, schedules
+from keras_seq import callbacks, decoding, diagnostics, interop, layers, losses, metrics, models, optimizers, schedules
 from keras_seq.convert import convert  # the function stands before the module of its name
 
 _LAZY = ("data", "saving")  # these import TensorFlow and pandas
@@ -19,6 +19,7 @@ __all__ = [
     "convert",
     "data",
     "decoding",
+    "diagnostics",
     "interop",
     "layers",
     "losses",

@@ -9,7 +9,7 @@ import keras_seq
 from tests.processes import ROOT, python, run_code
 
 PACKAGE = ROOT / "keras_seq"
-OPTIONAL = {"sklearn", "typer", "pyarrow", "matplotlib"}  # rich comes with Keras
+OPTIONAL = {"sklearn", "typer", "pyarrow", "matplotlib", "sacrebleu"}  # rich comes with Keras
 HEAVY = {"tensorflow", "pandas", "jax"}
 
 # Which of our modules may import what, wherever in the file.

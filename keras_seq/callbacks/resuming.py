@@ -1,4 +1,4 @@
-"""Callbacks for `model.fit`."""
+"""A training that is interrupted and resumed ends as one that was not."""
 
 import contextlib
 import json
@@ -8,69 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_seq import compat
 from keras_seq.errors import InputError
-
-
-class InverseTimeDecay(keras.callbacks.Callback):
-    """Sets the learning rate to `learning_rate / (1 + decay * t)`, `t` the epoch or the step, both from 0.
-
-    The rate stands in the progress bar and in `History` as `learning_rate`. It depends on the epoch (or the
-    optimizer's count of steps) alone, so a resumed training goes on with the right one if `learning_rate` is given:
-    a reloaded optimizer has the rate of its last epoch.
-
-    Args:
-        decay: how fast the rate falls; at `t = 1 / decay` it has halved.
-        per: `"epoch"` or `"step"`.
-        learning_rate: the rate at `t = 0`; by default the optimizer's when training begins.
-
-    Raises:
-        InputError: when training begins with an optimizer that has a schedule already.
-
-    Example:
-
-    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    >>> model.compile(keras.optimizers.SGD(0.1), "mse")
-    >>> decay = ks.callbacks.InverseTimeDecay(0.5)
-    >>> history = model.fit(np.ones((4, 2)), np.ones(4), epochs=3, verbose=0, callbacks=[decay])
-    >>> [round(rate, 4) for rate in history.history["learning_rate"]]
-    [0.1, 0.0667, 0.05]
-    """
-
-    def __init__(self, decay, per="epoch", learning_rate=None):
-        super().__init__()
-        if decay < 0:
-            raise ValueError(f"Argument `decay` must be at least 0, got {decay!r}.")
-        if per not in ("epoch", "step"):
-            raise ValueError(f"Argument `per` must be 'epoch' or 'step', got {per!r}.")
-        self.decay = decay
-        self.per = per
-        self.learning_rate = learning_rate
-        self._start = learning_rate
-
-    def on_train_begin(self, logs=None):
-        if not isinstance(self.model.optimizer.learning_rate, keras.Variable):
-            raise InputError(
-                "The optimizer has a learning-rate schedule already, which ks.callbacks.InverseTimeDecay would fight: "
-                "use the schedule (ks.schedules.InverseTimeDecay) or the callback."
-            )
-        if self.learning_rate is None:
-            self._start = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if self.per == "epoch":
-            self._set(epoch)
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if self.per == "step":
-            self._set(int(self.model.optimizer.iterations))
-
-    def on_epoch_end(self, epoch, logs=None):
-        if logs is not None:
-            logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-
-    def _set(self, t):
-        self.model.optimizer.learning_rate = self._start / (1 + self.decay * t)
 
 
 class EpochSeed(keras.callbacks.Callback):
@@ -222,47 +160,3 @@ def _write(path, write):
     with temporary.open("wb") as file:
         write(file)
     temporary.replace(path)
-
-
-class ResetStates(keras.callbacks.Callback):
-    """Resets the states of stateful layers at the right places of a training on windows of long streams.
-
-    Each epoch starts from the states that a sequence starts from. Validation does, too, and what it leaves behind is
-    not seen by the training: the states are put back that were there before. It finds the stateful recurrent layers
-    of the model at any depth, in nested models and in `Bidirectional`. Use it with `ks.data.stream_dataset`; in
-    `model.evaluate(..., callbacks=[ResetStates()])` it does the same.
-
-    Example:
-
-    >>> model = keras.Sequential([keras.Input(batch_shape=(2, 3, 1)), ks.layers.GRU(2, stateful=True)])
-    >>> model.compile("sgd", "mse")
-    >>> history = model.fit(np.ones((4, 3, 1)), np.ones((4, 2)), batch_size=2, verbose=0,
-    ...                     callbacks=[ks.callbacks.ResetStates()])
-    """
-
-    def __init__(self):
-        super().__init__()
-        self._kept = []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._reset()
-
-    def on_test_begin(self, logs=None):
-        states = [state for layer in self._stateful() for state in keras.tree.flatten(layer.states)]
-        self._kept = [(state, np.array(keras.ops.convert_to_numpy(state))) for state in states]
-        self._reset()
-
-    def on_test_end(self, logs=None):
-        for state, value in self._kept:
-            state.assign(value)
-        self._kept = []
-
-    def _reset(self):
-        for layer in self._stateful():
-            layer.reset_state()
-
-    def _stateful(self):
-        """The stateful recurrent layers that have states: all that are built."""
-        layers = compat.inner_layers(self.model)
-        stateful = [layer for layer in layers if isinstance(layer, keras.layers.RNN) and layer.stateful]
-        return [layer for layer in stateful if layer.states is not None]

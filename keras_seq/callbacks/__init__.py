@@ -1,0 +1,18 @@
+"""Callbacks for `model.fit`."""
+
+from keras_seq.callbacks.averaging import AverageOfLast
+from keras_seq.callbacks.bleu import BleuScore
+from keras_seq.callbacks.rate import InverseTimeDecay
+from keras_seq.callbacks.resuming import EpochSeed, ResumableEarlyStopping, SafeBackup, makes_averages
+from keras_seq.callbacks.states import ResetStates
+
+__all__ = [
+    "AverageOfLast",
+    "BleuScore",
+    "EpochSeed",
+    "InverseTimeDecay",
+    "ResetStates",
+    "ResumableEarlyStopping",
+    "SafeBackup",
+    "makes_averages",
+]
