@@ -34,6 +34,15 @@ except ImportError:
 
 
 try:
+    # The same the other way: to keep the mask of a tensor with its cast. Without this name it is lost.
+    from keras.src.backend.common.masking import set_keras_mask as _keep_mask
+except ImportError:
+
+    def _keep_mask(tensor, mask):
+        pass
+
+
+try:
     # cuDNN's layers, as Keras calls them: `lstm`, `gru`, and `cudnn_ok`, which knows whether there is a GPU. Its public
     # layers would build weights of their own. Without these names `use_cudnn` finds no cuDNN.
     from keras.src import backend as cudnn_layers
@@ -47,6 +56,13 @@ except ImportError:
 def mask_of(tensor):
     """The mask that Keras keeps with a tensor, or None."""
     return _kept_mask(tensor)
+
+
+def with_mask(tensor, mask):
+    """The tensor, with a mask (or None) that Keras keeps with it."""
+    if mask is not None:
+        _keep_mask(tensor, mask)
+    return tensor
 
 
 def inner_layers(layer):
@@ -87,6 +103,6 @@ def attention_parts(layer):
     parts = ("_compute_attention", "_compute_attention_mask", "_compute_causal_mask", "_masked_softmax")
     stock = keras.layers.MultiHeadAttention
     theirs = all(getattr(type(layer), part, None) is getattr(stock, part, None) for part in parts)
-    if not theirs or not hasattr(layer, "_dropout_layer"):
+    if not theirs or (layer.built and not hasattr(layer, "_dropout_layer")):
         return None
-    return getattr(layer, "_gate_dense", None), layer._dropout_layer
+    return getattr(layer, "_gate_dense", None), getattr(layer, "_dropout_layer", None)

@@ -16,7 +16,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
         loss = -(1 - s) log p[y] - s / C * sum over c of log p[c]
 
     `keras.losses.CategoricalCrossentropy(label_smoothing=s)` is the same for one-hot targets and probabilities
-    that sum to 1; the sparse loss of Keras has no such argument.
+    that sum to 1; the sparse loss of Keras has no such argument. With `from_logits` gradients are of first order only.
 
     Args:
         smoothing: share `s` of the target that is spread over all classes, at least 0 and below 1.
@@ -61,7 +61,8 @@ class TokenCrossentropy(keras.losses.Loss):
 
     The mean is that over all tokens of the batch, so a long sentence weighs more than a short one. A batch of nothing
     but padding has loss 0. A Keras mask of the predictions changes nothing: the ids alone say what is padding. Logits
-    at padding get the gradient 0. All is computed in float32 (in `dtype`), whatever the logits are.
+    at padding get the gradient 0. All is computed in float32 at least, whatever the logits are. Gradients are of first
+    order only.
 
     Args:
         smoothing: share `s` of the target that is spread over all of the vocabulary, at least 0 and below 1 (Szegedy
@@ -87,8 +88,10 @@ class TokenCrossentropy(keras.losses.Loss):
     0.4581
     """
 
-    def __init__(self, smoothing=0.0, name="token_crossentropy", **kwargs):
-        super().__init__(name=name, **kwargs)
+    def __init__(self, smoothing=0.0, name="token_crossentropy", dtype=None, **kwargs):
+        # Keras puts the ids, too, into the dtype of the loss: half precision has no room for them.
+        dtype = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
+        super().__init__(name=name, dtype=keras.backend.result_type(dtype, "float32"), **kwargs)
         self.smoothing = share("smoothing", smoothing)
 
     def __call__(self, y_true, y_pred, sample_weight=None):

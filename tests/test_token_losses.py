@@ -128,6 +128,12 @@ def test_half_precision_is_summed_in_float32(rng):
     assert {v.dtype for m in (Perplexity(), Accuracy()) for v in m.variables} == {"float32"}
 
 
+def test_a_loss_of_half_precision_keeps_the_ids(rng):
+    y, z = np.array([[257, 1023, 0]]), rng.normal(size=(1, 3, 1024)).astype("float32")
+    loss = ks.losses.TokenCrossentropy(dtype="bfloat16")
+    np.testing.assert_allclose(float(loss(y, z)), float(ks.losses.TokenCrossentropy()(y, z)), rtol=1e-6)
+
+
 def test_metrics_over_batches_of_different_token_counts(rng):
     accuracy, perplexity, right, total, count = Accuracy(), Perplexity(), 0, 0, 0
     for rows, steps in ((3, 5), (2, 11), (7, 3)):

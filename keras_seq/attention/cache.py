@@ -7,6 +7,7 @@ attention is that over the last L steps.
 
 import math
 
+import keras
 from keras import ops
 
 from keras_seq.attention.scores import masked_softmax
@@ -47,6 +48,8 @@ def read(query, keys, values, keep=None):
     `keep` are booleans `(B, L)`, or None. Where nothing is kept the result is zero.
     """
     query = ops.expand_dims(query * (1 / math.sqrt(query.shape[-1])), -1)
+    if keras.backend.standardize_dtype(query.dtype) == "float16":  # whose range the products may leave
+        query, keys = ops.cast(query, "float32"), ops.cast(keys, "float32")
     scores = ops.squeeze(ops.matmul(keys, query), -1)  # (B, N, L)
-    a = masked_softmax(scores, None if keep is None else ops.expand_dims(keep, 1))
+    a = ops.cast(masked_softmax(scores, None if keep is None else ops.expand_dims(keep, 1)), values.dtype)
     return ops.squeeze(ops.matmul(ops.expand_dims(a, 2), values), 2)

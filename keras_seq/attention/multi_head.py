@@ -39,7 +39,8 @@ def attend(query, keys, values, keep=None, drop=None, weighed=False):
     # not exact in double precision.
     precision = keras.backend.standardize_dtype(query.dtype)
     serves = native.device() != "cpu" or query.shape[0] == 1
-    serves = serves and precision != "float64" and query.shape[-1] == values.shape[-1]  # of other sizes JAX takes none
+    # (And its products may leave the range of float16; of other sizes JAX takes none.)
+    serves = serves and precision not in ("float64", "float16") and query.shape[-1] == values.shape[-1]
     if serves and drop is None and not weighed:
         whole = None if keep is None else ops.broadcast_to(keep, _scores_shape(query, keys))
         return ops.dot_product_attention(query, keys, values, mask=whole, scale=scale), None
@@ -135,7 +136,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         masks = {"query_mask": query_mask, "value_mask": value_mask, "key_mask": key_mask}
         how = {"return_attention_scores": return_attention_scores, "training": training}
         if not self._is_ours(query, value):
-            query, value, key = (None if x is None else ops.cast(x, self.compute_dtype) for x in (query, value, key))
+            query, value, key = map(self._cast_with_mask, (query, value, key))
             how.update(attention_mask=attention_mask, use_causal_mask=use_causal_mask)
             return super().call(query, value, key, **masks, **how)
         query_keep, key_keep = self._masks(query, value, key, **masks)
@@ -152,6 +153,12 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         if key is not query and not key.shape[1]:  # no keys, or none as the graph runs
             output = zeroed(output, ops.convert_to_tensor(ops.shape(key)[1] > 0))
         return (output, zeroed_weights(a, answered)) if return_attention_scores else output
+
+    def _cast_with_mask(self, tensor):
+        """A tensor as Keras's own attention reads it: in the dtype of this layer, with the mask that came with it."""
+        if tensor is None or keras.backend.standardize_dtype(tensor.dtype) == self.compute_dtype:
+            return tensor
+        return compat.with_mask(ops.cast(tensor, self.compute_dtype), compat.mask_of(tensor))
 
     def _clean(self, sequence, keep):
         """A sequence in the dtype that this layer computes in, zero where it is masked."""

@@ -25,7 +25,7 @@ LOWEST = -1e30  # below all scores: infinity would make the softmax of nothing, 
 def masked_softmax(scores, keep=None):
     """Softmax over the last axis, over the entries where `keep`; all zeros where no entry is kept.
 
-    Computed in single precision at least; the result has the dtype of `scores`.
+    The softmax is computed in single precision at least; the result has the dtype of `scores`.
     """
     dtype = scores.dtype
     scores = ops.cast(scores, keras.backend.result_type(dtype, "float32"))
@@ -219,9 +219,10 @@ class AdditiveScore(Score):
 
     def scores(self, query, keys):
         v = self.v
-        if self.normalize:  # in the dtype of the weights: squares of small numbers do not fit into half precision
+        if self.normalize:  # squares of small numbers do not fit into half precision
+            v = ops.cast(v, keras.backend.result_type(v.dtype, "float32"))
             length = ops.sqrt(ops.maximum(ops.sum(ops.square(v)), 1e-12))  # a v that starts at zero has no direction
-            v = ops.multiply(self.g, v) / length
+            v = ops.cast(self.g, v.dtype) * v / length
         return additive(ops.matmul(query, self.cast(self.query_kernel)), keys, self.cast(v))
 
     def get_config(self):

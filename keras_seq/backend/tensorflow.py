@@ -212,8 +212,8 @@ def with_gradient(forward, backward):
 def _of_first_order(gradient):
     def raising(_):
         raise NotImplementedError(
-            "The kernels of keras_seq have gradients of first order only. For gradients of gradients give the layer "
-            "`implementation='loop'`."
+            "The kernels and losses of keras_seq have gradients of first order only. For gradients of gradients give a "
+            "layer `implementation='loop'`, and take a loss of Keras."
         )
 
     return gradient, raising

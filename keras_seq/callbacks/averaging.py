@@ -18,7 +18,8 @@ class AverageOfLast(keras.callbacks.Callback):
 
     Where `EarlyStopping(restore_best_weights=True)` is in the list too, the later of the two decides: behind it, this
     one puts the mean of the last epochs (those that were waited for included) in the place of the best weights; before
-    it, the mean is lost. `epochs` copies of the weights are kept in the memory of the host.
+    it, the mean is lost. A training that is resumed averages the epochs since then alone. `epochs` copies of the
+    weights are kept in the memory of the host.
 
     Args:
         epochs: of how many epochs.

@@ -47,7 +47,7 @@ class BleuScore(keras.callbacks.Callback):
         _sacrebleu()  # missing, it should be missed before the first epoch
 
     def on_train_begin(self, logs=None):
-        self._score = None
+        self.translations = self.signature = self._score = None
         if not callable(getattr(self.model, "translate", None)):
             raise InputError(
                 f"ks.callbacks.BleuScore needs a model with a method `translate(texts)`, got a "
@@ -76,8 +76,9 @@ class BleuScore(keras.callbacks.Callback):
 
 def _strings(name, values):
     values = [values] if isinstance(values, str) else list(values)
-    if not all(isinstance(value, str) for value in values):
-        raise ValueError(f"Argument `{name}` must be a list of strings, got one of {type(values[0]).__name__}.")
+    others = [value for value in values if not isinstance(value, str)]
+    if others:
+        raise ValueError(f"Argument `{name}` must be a list of strings, got one of {type(others[0]).__name__}.")
     return values
 
 

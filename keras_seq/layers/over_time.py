@@ -7,7 +7,7 @@ from keras import ops, tree
 from keras_seq import kernels
 from keras_seq.backend.loop import loop, zero_where_masked
 from keras_seq.cells.base import Cell, dropped
-from keras_seq.layers.stacked import StackedRNNCells, has_parts, in_dtype_of, on_seam
+from keras_seq.layers.stacked import StackedRNNCells, cells_within, has_parts, in_dtype_of, on_seam
 
 _logged = weakref.WeakKeyDictionary()  # what each layer has told already
 
@@ -50,8 +50,7 @@ def _choice(layer, cell, batch, steps, training, masked, only_loop):
         return "loop"  # which is defined for no steps
     cells = cell.cells if isinstance(cell, StackedRNNCells) else [cell]
     use_cudnn = getattr(layer, "use_cudnn", None)
-    asking = [*cells, *(one.cell for one in cells if hasattr(one, "cell"))]  # a cell around another hides none
-    asked = {getattr(one, "implementation", None) for one in asking} & {"kernel", "cudnn"}
+    asked = {getattr(one, "implementation", None) for one in cells_within(cell)} & {"kernel", "cudnn"}
     asked = {True: asked | {"cudnn"}, False: asked - {"cudnn"}}.get(use_cudnn, asked)  # it wins
     if "cudnn" in asked and len(cells) > 1:
         only_loop = only_loop or "a stack"

@@ -36,9 +36,11 @@ class SequencePooling(keras.layers.Layer):
             raise ValueError(f"Argument `mode` must be one of {_MODES}, got {mode!r}.")
         self.mode = mode
         self.supports_masking = True
+        self.autocast = False  # a cast loses the mask on Keras 3.13
 
     def call(self, sequences, mask=None):
         check_mask(self, mask, sequences)
+        sequences = ops.cast(sequences, self.compute_dtype)
         keep = ops.ones(ops.shape(sequences)[:2], "bool") if mask is None else ops.cast(mask, "bool")
         if self.mode == "max":
             kept_steps = ops.where(ops.expand_dims(keep, -1), sequences, -float("inf"))

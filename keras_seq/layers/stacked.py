@@ -30,7 +30,7 @@ class StackedRNNCells(keras.layers.StackedRNNCells):
     def __init__(self, cells, **kwargs):
         if not cells:
             raise ValueError("Argument `cells` must hold at least one cell, got none.")
-        if any(getattr(cell, "return_weights", False) for cell in cells[:-1]):
+        if any(getattr(one, "return_weights", False) for cell in cells[:-1] for one in cells_within(cell)):
             raise ValueError(
                 "Argument `cells` holds a cell with `return_weights` that is not the top one: the cell above reads one "
                 "output. Leave `return_weights=False` there."
@@ -132,6 +132,13 @@ class ForeignCell:
 
     def step(self, projected, states, constants):
         return call_cell(self.cell, projected, states, training=constants)
+
+
+def cells_within(cell):
+    """A cell, and all cells inside of it."""
+    yield cell
+    for one in [*getattr(cell, "cells", []), *([cell.cell] if hasattr(cell, "cell") else [])]:
+        yield from cells_within(one)
 
 
 def advance(cell, projected, states, constants, perturbation=None):

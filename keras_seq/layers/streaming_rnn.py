@@ -9,7 +9,7 @@ from keras_seq import compat
 from keras_seq.backend.loop import seen, shown_state, where_rows
 from keras_seq.cells.base import Cell, KernelCell, map_sizes, takes_memory
 from keras_seq.layers.rnn import RNN
-from keras_seq.layers.stacked import StackedRNNCells, asks_for, has_parts, in_dtype_of, output_size
+from keras_seq.layers.stacked import StackedRNNCells, asks_for, cells_within, has_parts, in_dtype_of, output_size
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -34,7 +34,7 @@ class StreamingRNN(keras.layers.Layer):
 
     def __init__(self, cell, return_sequences=False, zero_output_for_mask=False, **kwargs):
         super().__init__(**{**kwargs, "autocast": False})  # states keep their dtypes
-        if any(getattr(one, "return_weights", False) for one in getattr(cell, "cells", [cell])):
+        if any(getattr(one, "return_weights", False) for one in cells_within(cell)):
             raise ValueError(
                 f"Layer {self.name!r} cannot stream the weights of attention: stream a layer whose cell has "
                 "`return_weights=False`, with the same weights."

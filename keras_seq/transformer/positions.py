@@ -126,7 +126,8 @@ class LearnedPositions(_Positions):
 
     def call(self, sequences, positions=None, mask=None):
         mask = compat.mask_of(sequences) if mask is None else mask
-        length = sequences.shape[1] if positions is None and mask is None else None
+        whole = positions is None and mask is None and len(sequences.shape) > 2
+        length = sequences.shape[1] if whole else None
         if length is not None and length > self.max_length:
             raise ValueError(
                 f"Layer {self.name!r} has vectors for {self.max_length} positions, got sequences of {length} steps: "

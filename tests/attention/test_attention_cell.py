@@ -174,6 +174,12 @@ class Sum(keras.layers.Layer):
             lambda: L.RNN(L.AttentionCell(L.GRUCell(H, implementation="kernel")))(*read()[:1], memory=read()[1]),
             "kernel.*memory",
         ),
+        (
+            lambda: L.RNN(L.AttentionCell(L.StackedRNNCells([L.GRUCell(H, implementation="kernel")])))(
+                *read()[:1], memory=read()[1]
+            ),
+            "kernel.*memory",
+        ),
         (lambda: L.AttentionCell(L.GRUCell(H), attend="during"), "attend.*'before' or 'after'.*during"),
         (lambda: L.AttentionCell(L.GRUCell(H), input_feeding=True), "input_feeding.*attention_units"),
         (lambda: L.AttentionCell(L.GRUCell(H), attention_units=0), "attention_units.*positive"),

@@ -55,6 +55,18 @@ def test_a_subclass_that_attends_in_its_own_way_is_keras_s(subclass, rng):
     close(ours(x, memory, **masks), stock(x, memory, **masks), atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_a_subclass_gets_the_masks_of_its_tensors(dtype, rng):
+    ours = halved(L.MultiHeadAttention)(2, 4, dtype=dtype)
+    x, memory = rng.normal(size=(B, T, D)).astype("float32"), rng.normal(size=(B, S, M)).astype("float32")
+    x[0, 4:], memory[1, :3] = 0, 0
+    masked = [K.Masking(dtype="float32")(one) for one in (x, memory)]
+    _, a = ours(*masked, return_attention_scores=True)
+    assert not arrays(a)[0][1, :, :, :3].astype("float32").any()
+    _, whole = ours(x, memory, return_attention_scores=True)
+    assert arrays(whole)[0][1, :, :, :3].astype("float32").any()
+
+
 @pytest.mark.parametrize("how", [{}, {"return_attention_scores": True}], ids=["", "scores"])
 def test_the_masks_of_its_tensors(how, rng):
     """As a mask layer before it leaves them, in each precision."""
@@ -81,6 +93,8 @@ def test_outputs_are_said_truly_without_running():
     output, scores = layer(x, memory, return_attention_scores=True)
     assert output.shape == (None, T, 3, H)
     assert scores.shape == (None, 2, T, S)
+    spec = L.MultiHeadAttention(2, 4, rotary=True).compute_output_spec(x, memory, return_attention_scores=True)
+    assert spec[1].shape == (None, 2, T, S)
     with pytest.raises(ValueError, match=r"rotary.*sequences"):
         L.MultiHeadAttention(2, 4, rotary=True)(keras.Input((T, 3, D)), keras.Input((T, 3, D)))
 
@@ -115,6 +129,9 @@ def test_products_that_leave_the_range_of_half_precision(rng):
     _, a = layer(x, x, return_attention_scores=True, attention_mask=np.tri(T, dtype=bool))
     assert np.isfinite(arrays(a)[0]).all()
     np.testing.assert_allclose(arrays(a)[0].astype("float32").sum(-1), 1, atol=1e-2)
+    layer.output_dense.set_weights([np.ones_like(w) for w in layer.output_dense.get_weights()])
+    for rows in (x, x[:1]):  # for one row Keras's own product would serve
+        assert np.isfinite(arrays(layer(rows, rows))[0]).all()
 
 
 def test_sizes_of_numpy_go_into_files():

@@ -173,3 +173,14 @@ def test_attention_pooling_against_the_oracle(masked, rng):
     expected = oracle.attention_pooling(x, layer.get_weights(), mask if masked else None)
     x[~mask] = np.nan if masked else x[~mask]
     close(layer(x, mask=mask if masked else None), expected, atol=EXACT)
+
+
+@pytest.mark.parametrize("make", [lambda **k: L.SequencePooling("mean", **k), lambda **k: L.AttentionPooling(H, **k)])
+def test_pooling_keeps_its_mask_under_a_cast(make, rng):
+    """That Keras 3.13 would lose."""
+    x = rng.normal(size=(3, T, D)).astype("float32")
+    x[:, 4:] = 0
+    layer = make(dtype="mixed_bfloat16")
+    found = layer(keras.layers.Masking(dtype="float32")(x))
+    close(found, layer(x[:, :4]), atol=1e-2)
+    assert np.abs(arrays(found)[0] - arrays(layer(x))[0]).max() > 0.01

@@ -130,6 +130,17 @@ def test_the_mask_of_a_memory_also_by_hand(rng):
     close(y, block(x[:, None], memory, memory_mask=memory.any(-1))[:, 0], atol=1e-5, rtol=1e-5)
 
 
+def test_products_that_leave_the_range_of_half_precision(rng):
+    block = L.TransformerBlock(D, N, F, causal=True, dtype="mixed_float16")
+    x = rng.normal(size=(B, T, D)).astype("float16")
+    block(x)
+    for dense in (block.attention.query_dense, block.attention.key_dense):
+        dense.set_weights([300 * np.ones_like(w) for w in dense.get_weights()])
+    steps = L.RNN(L.TransformerCell(block, T), return_sequences=True, dtype="mixed_float16")(x)
+    assert np.isfinite(arrays(steps)[0]).all()
+    close(steps, block(x), atol=0.02, rtol=0.02)
+
+
 def test_one_step_by_hand(rng):
     """As a decoder calls it."""
     block = made(rng)

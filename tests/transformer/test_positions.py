@@ -65,6 +65,7 @@ def test_the_mask_stays_beside_positions_and_under_casts(make, dtype, rng):
         np.testing.assert_array_equal(arrays(compat.mask_of(found))[0], x.any(-1))
 
 
-def test_one_step_without_its_position_is_refused():
+@pytest.mark.parametrize("make", [L.SinusoidalPositions, lambda: L.LearnedPositions(2)])
+def test_one_step_without_its_position_is_refused(make):
     with pytest.raises(ValueError, match=r"one step \(B, D\) with its `positions`, got"):
-        L.SinusoidalPositions()(np.zeros((B, D)))
+        make()(np.zeros((B, D)))
