@@ -217,7 +217,7 @@ CASES = [
 
 # One value for each argument of any constructor, which is never the default: what is lost on the way is seen.
 UNUSUAL = {
-    "units": 15,
+    "units": 30,
     "activation": "softsign",
     "recurrent_activation": "hard_sigmoid",
     "use_bias": False,
