@@ -5,12 +5,9 @@ for each row by itself. Step p stands at place `p mod L`: a full cache forgets i
 attention is that over the last L steps.
 """
 
-import math
-
-import keras
 from keras import ops
 
-from keras_seq.attention.scores import masked_softmax
+from keras_seq.attention.scores import masked_softmax, scaled
 
 
 def empty_cache(batch_size, length, heads, key_dim, value_dim, dtype):
@@ -47,9 +44,7 @@ def read(query, keys, values, keep=None):
 
     `keep` are booleans `(B, L)`, or None. Where nothing is kept the result is zero.
     """
-    query = ops.expand_dims(query * (1 / math.sqrt(query.shape[-1])), -1)
-    if keras.backend.standardize_dtype(query.dtype) == "float16":  # whose range the products may leave
-        query, keys = ops.cast(query, "float32"), ops.cast(keys, "float32")
-    scores = ops.squeeze(ops.matmul(keys, query), -1)  # (B, N, L)
+    query, keys = scaled(query, keys)
+    scores = ops.squeeze(ops.matmul(keys, ops.expand_dims(query, -1)), -1)  # (B, N, L)
     a = ops.cast(masked_softmax(scores, None if keep is None else ops.expand_dims(keep, 1)), values.dtype)
     return ops.squeeze(ops.matmul(ops.expand_dims(a, 2), values), 2)

@@ -6,7 +6,6 @@ output[t] = sum over heads of (sum over s of a[t, s] v[s]) O + b_o
 """
 
 import inspect
-import math
 
 import keras
 import numpy as np
@@ -14,9 +13,9 @@ from keras import ops
 
 from keras_seq import compat
 from keras_seq.attention.rotary import kept_positions, rotary
-from keras_seq.attention.scores import LOWEST
+from keras_seq.attention.scores import LOWEST, scaled
 from keras_seq.backend import native
-from keras_seq.backend.loop import where_rows
+from keras_seq.backend.loop import zero_where_masked
 from keras_seq.checks import check_mask, positive_integer, positive_number
 
 
@@ -34,7 +33,6 @@ def attend(query, keys, values, keep=None, drop=None, weighed=False):
     Returns:
         `(B, T, N, C')`, and `(B, N, T, S)` or None.
     """
-    scale = 1 / math.sqrt(query.shape[-1])
     # Keras's has fused implementations on other devices than CPUs, and fewer operations, which tells for one row. It is
     # not exact in double precision.
     precision = keras.backend.standardize_dtype(query.dtype)
@@ -43,11 +41,8 @@ def attend(query, keys, values, keep=None, drop=None, weighed=False):
     serves = serves and precision not in ("float64", "float16") and query.shape[-1] == values.shape[-1]
     if serves and drop is None and not weighed:
         whole = None if keep is None else ops.broadcast_to(keep, _scores_shape(query, keys))
-        return ops.dot_product_attention(query, keys, values, mask=whole, scale=scale), None
-    query = query * scale
-    if precision == "float16":  # whose range the products may leave
-        query, keys = ops.cast(query, "float32"), ops.cast(keys, "float32")
-    scores = ops.einsum("btnc,bsnc->bnts", query, keys)
+        return ops.dot_product_attention(query, keys, values, mask=whole), None
+    scores = ops.einsum("btnc,bsnc->bnts", *scaled(query, keys))
     scores = ops.cast(scores, keras.backend.result_type(scores.dtype, "float32"))
     if keep is not None:  # added, which is faster than chosen: what is to be added is small until it is broadcast
         scores = scores + ops.where(keep, ops.zeros((), scores.dtype), ops.cast(LOWEST, scores.dtype))
@@ -279,7 +274,7 @@ def _mask_of(layer, tensor, mask, name):
 
 def zeroed(sequence, keep):
     """Steps `(B, T, ...)` that are not kept as zeros: NaN times a weight of zero would be NaN, also in gradients."""
-    return sequence if keep is None else where_rows(keep, sequence, ops.zeros_like(sequence))
+    return sequence if keep is None else zero_where_masked(sequence, keep)
 
 
 def zeroed_weights(a, keep):

@@ -35,6 +35,14 @@ def masked_softmax(scores, keep=None):
     return ops.where(keep, weights, ops.zeros_like(weights))
 
 
+def scaled(query, keys):
+    """`q / sqrt(C)` and `k` as their products are taken: those of float16 may leave its range, so in float32 then."""
+    query = query * (1 / math.sqrt(query.shape[-1]))
+    if keras.backend.standardize_dtype(query.dtype) != "float16":
+        return query, keys
+    return ops.cast(query, "float32"), ops.cast(keys, "float32")
+
+
 def dot(query, keys, scale=None):
     """`q . k[s]`, times `scale`: query `(B, A)` or `(B, T, A)`, keys `(B, S, A)`; gives `(B, S)` or `(B, T, S)`."""
     query = query if scale is None else query * scale

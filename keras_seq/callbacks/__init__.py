@@ -3,7 +3,7 @@
 from keras_seq.callbacks.averaging import AverageOfLast
 from keras_seq.callbacks.bleu import BleuScore
 from keras_seq.callbacks.rate import InverseTimeDecay
-from keras_seq.callbacks.resuming import EpochSeed, ResumableEarlyStopping, SafeBackup, makes_averages
+from keras_seq.callbacks.resuming import EpochSeed, ResumableEarlyStopping, SafeBackup
 from keras_seq.callbacks.states import ResetStates
 
 __all__ = [
@@ -14,5 +14,4 @@ __all__ = [
     "ResetStates",
     "ResumableEarlyStopping",
     "SafeBackup",
-    "makes_averages",
 ]

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_seq.errors import InputError
+from keras_seq.files import written_whole
 
 
 class EpochSeed(keras.callbacks.Callback):
@@ -74,7 +75,8 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         self.directory.mkdir(parents=True, exist_ok=True)
         if self.best_weights is not best_before:
             arrays = {str(i): weight for i, weight in enumerate(self.best_weights)}
-            _write(self.directory / f"best_{self.best_epoch}.npz", lambda file: np.savez(file, **arrays))
+            with written_whole(self.directory / f"best_{self.best_epoch}.npz") as file:
+                np.savez(file, **arrays)
         state = {
             "best": None if self.best is None else float(self.best),
             "best_epoch": self.best_epoch,
@@ -82,7 +84,8 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
             "has_weights": self.best_weights is not None,
             "stopped": bool(self.model.stop_training),
         }
-        _write(self.directory / f"epoch_{epoch:06d}.json", lambda file: file.write(json.dumps(state).encode()))
+        with written_whole(self.directory / f"epoch_{epoch:06d}.json", "w") as file:
+            json.dump(state, file)
 
     def on_train_end(self, logs=None):
         states = sorted(self.directory.glob("epoch_*.json"))
@@ -152,11 +155,3 @@ def _averages_in_place(model):
         yield
     finally:
         swap.on_test_end()
-
-
-def _write(path, write):
-    """Write a file under a temporary name and rename it, so that it is there whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        write(file)
-    temporary.replace(path)

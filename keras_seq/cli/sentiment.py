@@ -15,11 +15,13 @@ import numpy as np
 import pandas as pd
 
 from keras_seq import callbacks, data, models, saving
+from keras_seq.callbacks.resuming import makes_averages
 from keras_seq.cli.report import bag_of_words, best_threshold, calibration_error, majority, print_report, scores
 from keras_seq.data.frames import column
 from keras_seq.data.targets import encoded_labels
 from keras_seq.data.text import checked_texts
 from keras_seq.errors import InputError
+from keras_seq.files import written_whole
 
 VALIDATION_SIZE = 0.1  # of the rows that are not held out
 
@@ -131,7 +133,7 @@ def fit(settings, model, datasets, work):
         class_weight=settings.class_weight,
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
-            *([keras.callbacks.SwapEMAWeights()] if callbacks.makes_averages(model.optimizer) else []),
+            *([keras.callbacks.SwapEMAWeights()] if makes_averages(model.optimizer) else []),
             callbacks.EpochSeed(settings.seed, datasets["train"]),
             callbacks.InverseTimeDecay(settings.decay, learning_rate=settings.model.get("learning_rate", 1e-3)),
             callbacks.ResumableEarlyStopping(
@@ -201,9 +203,8 @@ def _work_folder(out, settings, parts):
         print(f"Going on with the training in {work}.", file=sys.stderr)
         return work
     work.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(run, indent=2), encoding="utf-8")
-    temporary.replace(path)
+    with written_whole(path, "w") as file:
+        json.dump(run, file, indent=2)
     return work
 
 
@@ -236,6 +237,5 @@ class _Clock(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         now = time.perf_counter()
         self.seconds, self._since = self.seconds + now - self._since, now
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self.seconds))
-        temporary.replace(self.path)
+        with written_whole(self.path, "w") as file:
+            json.dump(self.seconds, file)

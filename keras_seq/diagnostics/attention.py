@@ -1,12 +1,10 @@
 """Pictures of attention."""
 
-import io
-from pathlib import Path
-
 import keras
 import numpy as np
 
 from keras_seq.errors import MissingExtraError
+from keras_seq.files import written_whole
 
 _CELL = 0.2  # inches a token: at 7 points labels do not touch
 
@@ -63,13 +61,6 @@ def attention_map(weights, source, target, path=None, title=None):
     if title is not None:
         figure.suptitle(title, fontsize=9, parse_math=False)
     if path is not None:
-        _write(figure, Path(path))
+        with written_whole(path) as file:
+            figure.savefig(file, format="png")
     return figure
-
-
-def _write(figure, path):
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(picture.getvalue())
-    temporary.replace(path)

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_seq.backend.loop import zero_where_masked
 from keras_seq.checks import check_mask
+from keras_seq.layers.stacked import in_dtype_of
 
 _MODES = ("last", "mean", "max")
 
@@ -40,7 +41,7 @@ class SequencePooling(keras.layers.Layer):
 
     def call(self, sequences, mask=None):
         check_mask(self, mask, sequences)
-        sequences = ops.cast(sequences, self.compute_dtype)
+        sequences = in_dtype_of(self, sequences)
         keep = ops.ones(ops.shape(sequences)[:2], "bool") if mask is None else ops.cast(mask, "bool")
         if self.mode == "max":
             kept_steps = ops.where(ops.expand_dims(keep, -1), sequences, -float("inf"))

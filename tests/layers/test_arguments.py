@@ -6,7 +6,8 @@ import pytest
 from keras import ops
 
 import keras_seq as ks
-from tests.cases import B, D, H, T, arrays, unusual
+from tests.cases import B, D, H, T, arrays
+from tests.unusual import unusual
 
 L, K = ks.layers, keras.layers
 quick = pytest.mark.usefixtures("steps_in_python")

@@ -8,7 +8,8 @@ import pytest
 from keras import ops, tree
 
 import keras_seq as ks
-from tests.cases import B, D, H, T, arrays, close, padded, randomize, unusual
+from tests.cases import B, D, H, T, arrays, close, padded, randomize
+from tests.unusual import unusual
 
 L, K = ks.layers, keras.layers
 pytestmark = pytest.mark.usefixtures("steps_in_python")

@@ -14,7 +14,6 @@ from tests.cases import (
     CASES,
     LAYERS,
     ON_JAX,
-    UNUSUAL,
     B,
     D,
     H,
@@ -25,8 +24,8 @@ from tests.cases import (
     op_by_op,
     padded,
     randomize,
-    unusual,
 )
+from tests.unusual import UNUSUAL, unusual
 
 quick = pytest.mark.usefixtures("steps_in_python")
 every_row = pytest.mark.parametrize("case", [c for c in CASES if c.reads == "sequences"], ids=str)

@@ -1,0 +1,90 @@
+"""Arguments that are never the default, to see what is lost on the way into a config and back."""
+
+import keras
+
+import keras_seq as ks
+from tests.cases import D, H
+
+L = ks.layers
+
+# One value for each argument of any constructor, which is never the default: what is lost on the way is seen.
+UNUSUAL = {
+    "units": 30,
+    "activation": "softsign",
+    "recurrent_activation": "hard_sigmoid",
+    "use_bias": False,
+    "kernel_initializer": lambda: keras.initializers.RandomNormal(stddev=0.3, seed=1),
+    "recurrent_initializer": lambda: keras.initializers.RandomUniform(-0.5, 0.5, seed=2),
+    "bias_initializer": lambda: keras.initializers.RandomNormal(stddev=0.2, seed=3),
+    "kernel_regularizer": lambda: keras.regularizers.L2(0.03),
+    "recurrent_regularizer": lambda: keras.regularizers.L1(0.02),
+    "bias_regularizer": lambda: keras.regularizers.L2(0.01),
+    "activity_regularizer": lambda: keras.regularizers.L1(0.04),
+    "kernel_constraint": lambda: keras.constraints.MaxNorm(0.7),
+    "recurrent_constraint": lambda: keras.constraints.MaxNorm(0.8),
+    "bias_constraint": lambda: keras.constraints.MaxNorm(0.9),
+    "dropout": 0.2,
+    "recurrent_dropout": 0.3,
+    "seed": 13,
+    "return_sequences": True,
+    "return_state": True,
+    "return_weights": True,
+    "go_backwards": True,
+    "stateful": True,
+    "unroll": True,
+    "zero_output_for_mask": True,
+    "reset_after": False,
+    "unit_forget_bias": False,
+    "projection_size": 2,
+    "norm_gamma_initializer": lambda: keras.initializers.RandomNormal(mean=1.0, seed=4),
+    "norm_beta_initializer": lambda: keras.initializers.RandomNormal(stddev=0.3, seed=5),
+    "norm_epsilon": 0.02,
+    "layernorm_epsilon": 0.03,
+    "gamma_initializer": lambda: keras.initializers.RandomNormal(mean=1.0, seed=6),
+    "gamma_regularizer": lambda: keras.regularizers.L2(0.05),
+    "gamma_constraint": lambda: keras.constraints.MaxNorm(0.6),
+    "use_cudnn": False,
+    "vocabulary": lambda: ["b", "a"],
+    "max_length": 11,
+    "lowercase": False,
+    "rate": 0.15,
+    "unknown_id": 5,
+    "buckets": 97,
+    "output_dim": 2,
+    "shortest": 2,
+    "longest": 5,
+    "max_runs": 13,
+    "embeddings_initializer": lambda: keras.initializers.RandomNormal(stddev=0.6, seed=7),
+    "scaled": True,
+    "normalize": True,
+    "score": "general",
+    "attend": "after",
+    "attention_units": 17,
+    "input_feeding": True,
+    "num_heads": 5,
+    "key_dim": 6,
+    "value_dim": 7,
+    "output_shape": lambda: (3,),
+    "attention_axes": lambda: [1],
+    "sliding_window": 4,
+    "flash_attention": False,
+    "use_gate": True,
+    "rotary": 100.0,
+    "hidden_units": 17,
+    "norm_first": False,
+    "causal": True,
+    "cross_attention": True,
+    "base": 1000.0,
+    "block": lambda: L.TransformerBlock(D, num_heads=D, hidden_units=H, causal=True, norm_first=False),
+    "mode": "max",
+    "merge_mode": "ave",
+    "cell": lambda: L.GRUCell(H, dropout=0.1),
+    "cells": lambda: [L.LSTMCell(2), L.GRUCell(H)],
+    "layer": lambda: L.GRU(H, return_sequences=True),
+    "backward_layer": lambda: L.LSTM(H, return_sequences=True, go_backwards=True),
+}
+
+
+def unusual(names):
+    """Arguments for a constructor, each with its unusual value."""
+    return {name: UNUSUAL[name]() if callable(UNUSUAL[name]) else UNUSUAL[name] for name in names}
