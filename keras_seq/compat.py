@@ -106,3 +106,13 @@ def attention_parts(layer):
     if not theirs or (layer.built and not hasattr(layer, "_dropout_layer")):
         return None
     return getattr(layer, "_gate_dense", None), getattr(layer, "_dropout_layer", None)
+
+
+def takes_strings(layer):
+    """Have a layer take strings as they come: a list, an array or a tensor of TensorFlow's.
+
+    Keras makes tensors of its backend of what a layer is called with, and JAX has none of strings; lists it refuses.
+    A Keras without these names does both: the layer then takes tensors alone, on the TensorFlow backend.
+    """
+    layer._convert_input_args = False
+    layer._allow_non_tensor_positional_args = True

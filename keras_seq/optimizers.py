@@ -1,5 +1,7 @@
 """Optimizers that Keras has not."""
 
+import numbers
+
 import keras
 
 
@@ -26,3 +28,12 @@ class AdamW(keras.optimizers.AdamW):
         # On TensorFlow the patterns are sought in whole paths: what they find must stand behind the last slash.
         own = [f"{name}[^/]*$" for name in ("bias", "gamma", "beta")]
         super().exclude_from_weight_decay(var_list, [*own, *(var_names or [])])
+
+
+def adam(learning_rate, weight_decay=0.0, **kwargs):
+    """Adam, or `AdamW` where weights are to decay: a decay of zero would cost a pass over all weights."""
+    if not isinstance(weight_decay, numbers.Real) or not 0 <= weight_decay < float("inf"):
+        raise ValueError(f"Argument `weight_decay` must be at least 0, got {weight_decay!r}.")
+    if not weight_decay:
+        return keras.optimizers.Adam(learning_rate, **kwargs)
+    return AdamW(learning_rate, weight_decay=weight_decay, **kwargs)

@@ -30,7 +30,7 @@ _CARD = {
     "metrics": {},
     "baselines": {},
 }
-_KINDS = {"TextClassifier": "sentiment"}
+_KINDS = {"TextClassifier": "sentiment", "Seq2Seq": "seq2seq"}
 
 
 def save(model, path, card=None, overwrite=False):

@@ -205,6 +205,9 @@ CASES = [
         "TransformerCell", lambda: L.TransformerCell(_block(causal=True, cross_attention=True), T), "decoder", cell=True
     ),
     Case("TextVectorizer", lambda: L.TextVectorizer(["a", "film", "!", "quiet"], max_length=T), reads="strings"),
+    Case("Tokenizer", lambda: L.Tokenizer(["▁A", "▁film", "!", "▁quiet"], max_length=T), "words", reads="strings"),
+    Case("Tokenizer", lambda: L.Tokenizer([*"a film"], "characters", True), "characters", reads="strings"),
+    Case("Tokenizer", lambda: L.Tokenizer(["▁", "▁qui", "et", *"film!"], "subwords"), "subwords", reads="strings"),
     Case("WordDropout", lambda: L.WordDropout(0.4), reads="ids"),
     Case("SubwordEmbedding", lambda: L.SubwordEmbedding(WORDS, 101, H), "default", reads="ids"),
     Case(

@@ -9,16 +9,25 @@ import keras_seq
 from tests.processes import ROOT, python, run_code
 
 PACKAGE = ROOT / "keras_seq"
-OPTIONAL = {"sklearn", "typer", "pyarrow", "matplotlib", "sacrebleu"}  # rich comes with Keras
+OPTIONAL = {"sklearn", "typer", "pyarrow", "matplotlib", "sacrebleu", "tokenizers"}  # rich comes with Keras
 HEAVY = {"tensorflow", "pandas", "jax"}
 
 # Which of our modules may import what, wherever in the file.
 ALLOWED = {
-    "tensorflow": ("backend/tensorflow.py", "data/", "saving.py", "layers/vectorizer.py", "models/text.py"),
+    "tensorflow": (
+        "backend/tensorflow.py",
+        "data/",
+        "saving.py",
+        "layers/tokenizer.py",
+        "layers/vectorizer.py",
+        "models/text.py",
+        "models/strings.py",
+    ),
     "pandas": ("data/", "cli/"),
     "jax": ("backend/jax.py",),
     "sklearn": ("cli/",),
     "typer": ("cli/",),
+    "tokenizers": ("data/tokenizer.py",),
     "rich": ("cli/",),
     "torch": (),
 }

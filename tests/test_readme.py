@@ -57,3 +57,15 @@ def test_the_lines_on_attention_and_decoding_run(tmp_path):
     (code,) = [block for block in blocks if "beam_search" in block]
     shapes = "print(logits.shape, *(tuple(one.shape) for one in found))"
     assert "(2, 7, 50) (2, 2, 20) (2, 2) (2, 2)" in run_code(f"{code}\n{shapes}", tmp_path)
+
+
+def test_the_lines_on_translation_run(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = [block for block in blocks if "seq2seq_model" in block]
+    rows = [f"{a} {b}\t{b} {a}" for a in "abcde" for b in "abcde"]
+    (tmp_path / "pairs.tsv").write_text("\n".join(["en\tfr", *rows, ""]), encoding="utf-8")
+    quick = code.replace("epochs=10", "epochs=1").replace('encoder="gru"', 'encoder="gru", units=4')
+    assert "epochs=1)" in quick
+    assert "units=4" in quick
+    run_code(quick, tmp_path)
+    assert ks.saving.read_card(tmp_path / "saved_models" / "en_fr")["kind"] == "seq2seq"

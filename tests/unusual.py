@@ -45,6 +45,7 @@ UNUSUAL = {
     "gamma_constraint": lambda: keras.constraints.MaxNorm(0.6),
     "use_cudnn": False,
     "vocabulary": lambda: ["b", "a"],
+    "split": "characters",
     "max_length": 11,
     "lowercase": False,
     "rate": 0.15,

@@ -77,6 +77,20 @@ def compiled(function):
     return function
 
 
+def program(function, layer, ranks):
+    """`function` of integer tensors of these ranks as one program, which reads a layer's variables at each call.
+
+    It is compiled for each shape that it meets.
+    """
+
+    @jax.jit
+    def run(values, *arguments):
+        with keras.StatelessScope(state_mapping=list(zip(layer.variables, values, strict=True))):
+            return function(*arguments)
+
+    return lambda *arguments: run([variable.value for variable in layer.variables], *arguments)
+
+
 def with_gradient(forward, backward):
     """A function of one nest, `forward(arguments) -> (results, kept)`, whose gradient is
     `backward(arguments, kept, d_results)`, a nest like the arguments, None where there is none."""

@@ -180,6 +180,11 @@ def compiled(function):
     return tf.function(function, jit_compile=True, autograph=False)
 
 
+def program(function, layer, ranks):
+    """`function` of integer tensors of these ranks as one program, which reads a layer's variables at each call."""
+    return tf.function(function, [tf.TensorSpec([None] * rank, tf.int32) for rank in ranks], autograph=False)
+
+
 def with_gradient(forward, backward):
     """A function of one nest, `forward(arguments) -> (results, kept)`, whose gradient is
     `backward(arguments, kept, d_results)`, a nest like the arguments, None where there is none."""

@@ -15,6 +15,13 @@ app.callback()(lambda: None)
 
 Encoder = StrEnum("Encoder", {name: name for name in ENCODERS})
 Pooling = StrEnum("Pooling", {name: name for name in ("last", "mean", "max", "attention")})
+Translating = StrEnum("Translating", {name: name for name in (*ENCODERS, "transformer")})
+Attention = StrEnum(
+    "Attention", {name: name for name in ("additive", "normalized_additive", "dot", "scaled_dot", "general", "none")}
+)
+Shared = StrEnum("Shared", {name: name for name in ("none", "target", "all")})
+Split = StrEnum("Split", {name: name for name in ("words", "characters", "subwords")})
+Decay = StrEnum("Decay", {name: name for name in ("cosine", "none")})
 Format = StrEnum("Format", {name: name for name in ("table", "csv", "jsonl")})
 
 
@@ -96,6 +103,100 @@ def train_sentiment(
     train_to_artefact(settings, out, force)
 
 
+@train.command("seq2seq")
+def train_seq2seq(
+    out: Annotated[Path, typer.Option(help="Folder for the artefact.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="CSV, TSV, JSON lines or Parquet; with --data-target a text file. Default: generated dates."),
+    ] = None,
+    data_target: Annotated[Path | None, typer.Option(help="Text file whose lines translate those of --data.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Column with the texts to translate.", show_default="source")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Column with their translations.", show_default="target")] = None,
+    encoder: Annotated[Translating | None, typer.Option(help="Encoder, and decoder.", show_default="gru")] = None,
+    attention: Annotated[
+        Attention | None, typer.Option(help="How a recurrent decoder attends to the source.", show_default="additive")
+    ] = None,
+    input_feeding: Annotated[
+        bool | None, typer.Option("--input-feeding", help="It also reads what it attended to at the step before.")
+    ] = None,
+    bidirectional: Annotated[
+        bool | None, typer.Option("--bidirectional/--no-bidirectional", help="A recurrent encoder reads both ways.")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Layers of the encoder, and of the decoder.", show_default="1")
+    ] = None,
+    units: Annotated[int | None, typer.Option(min=1, help="Their size.", show_default="256; transformer: 128")] = None,
+    embedding_dim: Annotated[
+        int | None, typer.Option(min=1, help="Size of an embedding.", show_default="that of --units")
+    ] = None,
+    num_heads: Annotated[int | None, typer.Option(min=1, help="Of a transformer.", show_default="4")] = None,
+    shared_embeddings: Annotated[
+        Shared | None,
+        typer.Option(help="Score tokens by the embeddings of the target; all: one vocabulary.", show_default="none"),
+    ] = None,
+    dropout: Annotated[float | None, typer.Option(min=0, max=0.95, help="Share dropped.", show_default="0.3")] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.95, help="Share of the target spread over all tokens.", show_default="0.1"),
+    ] = None,
+    scheduled_sampling: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.95, help="Share of the model's own tokens that it trains on.", show_default="0"),
+    ] = None,
+    split: Annotated[Split | None, typer.Option(help="What a token is.", show_default="words")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=5, help="Size of a vocabulary at most.", show_default="20000")
+    ] = None,
+    min_count: Annotated[
+        int | None, typer.Option(min=1, help="How often a token must occur to be known.", show_default="2")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of a text that are kept.", show_default="128")
+    ] = None,
+    lowercase: Annotated[
+        bool | None, typer.Option("--lowercase/--no-lowercase", help="Give up case, on both sides.", show_default="no")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs at most.", show_default="20; transformer: 30")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Epochs without progress on validation pairs.", show_default="5")
+    ] = None,
+    average_last: Annotated[
+        int | None, typer.Option(min=1, help="Take the mean of the last epochs, so many, in place of the best one.")
+    ] = None,
+    tokens_per_batch: Annotated[int | None, typer.Option(min=1, help="Bound on a batch.", show_default="3072")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Pairs in a batch, in place of that bound.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=1e-6, help="Of Adam, at its peak.", show_default="0.002; transformer: 0.003")
+    ] = None,
+    decay: Annotated[
+        Decay | None, typer.Option(help="How the rate falls, to 0 with the last epoch.", show_default="cosine")
+    ] = None,
+    warmup: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.9, help="Share of the steps in which the rate rises.", show_default="0.05"),
+    ] = None,
+    test_size: Annotated[
+        float | None, typer.Option(min=0.01, max=0.9, help="Share held out.", show_default="0.1")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace an artefact that is there.")] = False,
+):
+    """Train a model that translates texts. An interrupted training goes on where it stopped when called again.
+
+    The defaults are those for --data; for the generated dates it is a small model of characters.
+    """
+    options = {name: getattr(value, "value", value) for name, value in locals().items()}
+    from keras_seq.cli.seq2seq import settings_of, train_to_artefact
+
+    out, force = options.pop("out"), options.pop("force")
+    train_to_artefact(settings_of(options), out, force)
+
+
 @app.command()
 def predict(
     directory: Annotated[Path, typer.Argument(help="An artefact.", metavar="DIR")],
@@ -105,8 +206,16 @@ def predict(
     data: Annotated[Path | None, typer.Option(help="CSV, TSV, JSON lines or Parquet.")] = None,
     text: Annotated[str, typer.Option(help="Column with the texts.")] = "text",
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+    beams: Annotated[
+        int | None, typer.Option(min=1, help="Translations that are followed at a time.", show_default="4")
+    ] = None,
+    n_best: Annotated[int | None, typer.Option(min=1, help="Translations of each text to print.")] = None,
+    attention: Annotated[
+        Path | None, typer.Option(help="PNG to draw what the translation of one text attends to.")
+    ] = None,
 ):
-    """Judge texts with a trained model."""
+    """Judge or translate texts with a trained model."""
     from keras_seq.cli.predict import predict_texts
 
-    predict_texts(directory, texts or [], data, text, format.value)
+    options = {"beams": beams, "n_best": n_best, "attention": attention}
+    predict_texts(directory, texts or [], data, text, format.value, **options)

@@ -1,13 +1,9 @@
 """`keras-seq train sentiment`: from a table to an artefact, with a report on rows that the training never saw."""
 
-import contextlib
-import fcntl
 import hashlib
-import json
 import shutil
 import sys
-import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -17,11 +13,11 @@ import pandas as pd
 from keras_seq import callbacks, data, models, saving
 from keras_seq.callbacks.resuming import makes_averages
 from keras_seq.cli.report import bag_of_words, best_threshold, calibration_error, majority, print_report, scores
+from keras_seq.cli.training import Clock, alone_in, work_folder
 from keras_seq.data.frames import column
 from keras_seq.data.targets import encoded_labels
 from keras_seq.data.text import checked_texts
 from keras_seq.errors import InputError
-from keras_seq.files import written_whole
 
 VALIDATION_SIZE = 0.1  # of the rows that are not held out
 
@@ -55,8 +51,8 @@ def train_to_artefact(settings, out, force=False):
         raise InputError("Option --no-train-vectors needs vectors that it keeps as they are: give --vectors FILE.")
     parts = load_parts(settings)
     model, datasets = compose(settings, parts)
-    work = _work_folder(out, settings, parts)
-    with _alone_in(work):
+    work = work_folder(out, settings, _digest(settings, parts))
+    with alone_in(work):
         seconds = fit(settings, model, datasets, work)
     probabilities = predictions(settings, parts, model)
     report = reported(settings, parts, model, probabilities)
@@ -125,7 +121,7 @@ def compose(settings, parts):
 
 def fit(settings, model, datasets, work):
     """Train a model, or go on with the training in the folder `work`. Returns the seconds that all of it took."""
-    clock = _Clock(work / "seconds.json")
+    clock = Clock(work / "seconds.json")
     model.fit(
         datasets["train"],
         validation_data=datasets["validation"],
@@ -178,64 +174,12 @@ def reported(settings, parts, model, probabilities):
     }
 
 
-def _work_folder(out, settings, parts):
-    """The folder in which a training can be taken up again, or an error if it holds another training."""
-    out = Path(out).absolute()  # "." has no name
-    work = out.with_name(out.name + ".training")
+def _digest(settings, parts):
+    """A hash of all data that a training depends on."""
     digest = hashlib.sha256()
     for frame in parts.values():
         digest.update(pd.util.hash_pandas_object(frame[[settings.text, settings.label]]).to_numpy().tobytes())
     if settings.vectors is not None and Path(settings.vectors).is_file():
         with open(settings.vectors, "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
-    run = {**asdict(settings), "data_sha256": digest.hexdigest(), "versions": saving.versions()}
-    path = work / "run.json"
-    if work.exists() and not path.exists() and not (work.is_dir() and not any(work.iterdir())):
-        raise InputError(f"{str(work)!r} is needed for the training and is something else: rename it, or --out.")
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        differing = sorted(name for name in {*run, *before} if run.get(name) != before.get(name))
-        if differing:
-            raise InputError(
-                f"Folder {str(work)!r} holds an interrupted training that differs in {', '.join(differing)}: "
-                "call with what it was begun with, or remove the folder."
-            )
-        print(f"Going on with the training in {work}.", file=sys.stderr)
-        return work
-    work.mkdir(parents=True, exist_ok=True)
-    with written_whole(path, "w") as file:
-        json.dump(run, file, indent=2)
-    return work
-
-
-@contextlib.contextmanager
-def _alone_in(work):
-    """Keep other processes out of a folder; the lock goes with the process, however that ends."""
-    with (work / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                f"Another process is training in {str(work)!r}: wait for it, or name another --out."
-            ) from None
-        yield
-
-
-class _Clock(keras.callbacks.Callback):
-    """Seconds spent in epochs that were finished, over all processes that took part in a training."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.path = path
-        self.seconds = 0.0
-
-    def on_train_begin(self, logs=None):
-        if self.path.exists():
-            self.seconds = json.loads(self.path.read_text())
-        self._since = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        now = time.perf_counter()
-        self.seconds, self._since = self.seconds + now - self._since, now
-        with written_whole(self.path, "w") as file:
-            json.dump(self.seconds, file)
+    return digest.hexdigest()

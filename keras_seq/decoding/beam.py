@@ -72,10 +72,10 @@ def beam_search(
     if n_best > width:
         raise ValueError(f"Argument `n_best` must be at most `width`, {width}, got {n_best}.")
     step, start, leaves, limits = checked(step, start, state, end, max_length, limits, pad)
-    penalties = _penalties(length_penalty, max_length)
+    penalty = penalties(length_penalty, max_length)
     batch = ops.shape(start)[0]
     limits = limits[:, None]
-    reach = native.gather(penalties, limits) if length_penalty > 0 else None
+    reach = native.gather(penalty, limits) if length_penalty > 0 else None
     first_of_row = width * ops.arange(batch, dtype="int32")[:, None]
     of_finished = ops.broadcast_to(width + ops.arange(n_best, dtype="int32"), (batch, n_best))
     no_tokens = ops.full((batch, n_best), NOTHING, "int32")
@@ -98,7 +98,7 @@ def beam_search(
         ends = (tokens == step.end) | (t + 1 >= limits)
 
         # Those that are finished, with those before, and those that live on.
-        offered = totals[:, :width] / native.gather(penalties, t + 1)
+        offered = totals[:, :width] / native.gather(penalty, t + 1)
         offered = ops.where(ends[:, :width] & running, offered, -INF)
         finished, best = ops.top_k(ops.concatenate([finished, offered], axis=1), n_best)
         ranks, kept = ops.top_k(ops.where(ends, -INF, ranks), width)
@@ -113,7 +113,7 @@ def beam_search(
         moved = ops.reshape(first_of_row + sources[:, :width], (-1,))
         leaves = [native.gather(leaf, moved) for leaf in leaves]
 
-        bound = ops.max(live, axis=1, keepdims=True) / (native.gather(penalties, t + 2) if reach is None else reach)
+        bound = ops.max(live, axis=1, keepdims=True) / (native.gather(penalty, t + 2) if reach is None else reach)
         running = running & (t + 1 < limits) & (bound > ops.min(finished, axis=1, keepdims=True))
         return t + 1, ops.reshape(tokens[:, :width], (-1,)), leaves, live, greedy, finished, history, running
 
@@ -157,15 +157,15 @@ def _with_first(x, value, where):
     return ops.where(where & (ops.arange(x.shape[1], dtype="int32") == 0), value, x)
 
 
-def _penalties(length_penalty, max_length):
+def penalties(length_penalty, max_length):
     """The penalty of each length to one beyond `max_length`, in float32."""
     if isinstance(length_penalty, bool) or not isinstance(length_penalty, numbers.Real):
         raise ValueError(f"Argument `length_penalty` must be a finite number, got {length_penalty!r}.")
     with np.errstate(over="ignore", under="ignore"):
-        penalties = (((5 + np.arange(max_length + 2)) / 6) ** length_penalty).astype("float32")
-    if not np.all(np.isfinite(penalties) & (penalties >= np.finfo("float32").tiny)):
+        values = (((5 + np.arange(max_length + 2)) / 6) ** length_penalty).astype("float32")
+    if not np.all(np.isfinite(values) & (values >= np.finfo("float32").tiny)):
         raise ValueError(
             f"Argument `length_penalty` must be finite and so small that the penalty of {max_length} tokens, "
             f"((5 + {max_length}) / 6) ** length_penalty, fits into float32, got {length_penalty!r}."
         )
-    return ops.convert_to_tensor(penalties)
+    return ops.convert_to_tensor(values)

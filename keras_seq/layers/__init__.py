@@ -32,6 +32,7 @@ from keras_seq.layers.rnn import RNN
 from keras_seq.layers.stacked import StackedRNNCells
 from keras_seq.layers.streaming import streaming
 from keras_seq.layers.subwords import SubwordEmbedding
+from keras_seq.layers.tokenizer import Tokenizer
 from keras_seq.layers.vectorizer import TextVectorizer
 from keras_seq.layers.word_dropout import WordDropout
 from keras_seq.transformer import (
@@ -72,6 +73,7 @@ __all__ = [
     "StackedRNNCells",
     "SubwordEmbedding",
     "TextVectorizer",
+    "Tokenizer",
     "TransformerBlock",
     "TransformerCell",
     "WordDropout",

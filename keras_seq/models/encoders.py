@@ -8,7 +8,15 @@ from keras_seq.layers import GRU, LSTM, RNN, Bidirectional, SimpleRNN
 ENCODERS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
 
-def encoder_layers(encoder, units, depth, bidirectional, return_sequences, recurrent_dropout=0.0):
+def encoder_layers(
+    encoder,
+    units,
+    depth,
+    bidirectional,
+    return_sequences,
+    recurrent_dropout=0.0,
+    return_state=False,
+):
     """The layers of an encoder, the lowest first.
 
     Args:
@@ -19,6 +27,7 @@ def encoder_layers(encoder, units, depth, bidirectional, return_sequences, recur
         return_sequences: whether the last layer returns the outputs of all steps. Layers without such an argument
             are taken as they are.
         recurrent_dropout: of a named encoder; a cell or layer has its own.
+        return_state: whether each layer also returns its final states. Layers without such an argument do not.
 
     Returns:
         A list of `keras.layers.Layer`.
@@ -27,39 +36,41 @@ def encoder_layers(encoder, units, depth, bidirectional, return_sequences, recur
         ValueError: for an unknown name, something that is neither cell nor layer, or a depth below 1.
     """
     depth = positive_integer("depth", depth)
+    check_encoder("encoder", encoder)
     if recurrent_dropout and not isinstance(encoder, str):
         raise ValueError(
             f"Argument `recurrent_dropout` needs an encoder given by name, got {type(encoder).__name__}: set it there."
         )
-    if isinstance(encoder, str) and encoder not in ENCODERS:
-        raise ValueError(
-            f"Argument `encoder` must be a cell, a layer or one of {', '.join(ENCODERS)}, got {encoder!r}."
-        )
-    if not isinstance(encoder, (str, keras.layers.Layer)):
-        raise ValueError(f"Argument `encoder` must be a name, a cell or a layer, got {type(encoder).__name__}.")
     layers = []
     for level in range(depth):
-        sequences = return_sequences or level < depth - 1
+        returns = {"return_sequences": return_sequences or level < depth - 1, "return_state": return_state}
         name = f"encoder_{level + 1}"
-        layer = _layer(encoder, units, sequences, recurrent_dropout, f"{name}_one_way" if bidirectional else name)
+        layer = _layer(encoder, units, returns, recurrent_dropout, f"{name}_one_way" if bidirectional else name)
         layers.append(Bidirectional(layer, name=name) if bidirectional else layer)
     return layers
 
 
-def _layer(encoder, units, return_sequences, recurrent_dropout, name):
+def check_encoder(name, encoder, *others):
+    """Raise unless an argument called `name` is a cell, a layer, the name of one, or one of the `others`."""
+    names = [*ENCODERS, *others]
+    if isinstance(encoder, str) and encoder not in names:
+        raise ValueError(f"Argument `{name}` must be a cell, a layer or one of {', '.join(names)}, got {encoder!r}.")
+    if not isinstance(encoder, (str, keras.layers.Layer)):
+        raise ValueError(f"Argument `{name}` must be a name, a cell or a layer, got {type(encoder).__name__}.")
+
+
+def _layer(encoder, units, returns, recurrent_dropout, name):
     if isinstance(encoder, str):
-        return ENCODERS[encoder](
-            units, return_sequences=return_sequences, recurrent_dropout=recurrent_dropout, name=name
-        )
-    if _is_cell(encoder):
-        return RNN(type(encoder).from_config(encoder.get_config()), return_sequences=return_sequences, name=name)
+        return ENCODERS[encoder](units, **returns, recurrent_dropout=recurrent_dropout, name=name)
+    if is_cell(encoder):
+        return RNN(type(encoder).from_config(encoder.get_config()), **returns, name=name)
     config = {**encoder.get_config(), "name": name}
     wrapped = [config[key] for key in ("layer", "backward_layer") if config.get(key)]  # of Bidirectional
     for one in [config, *(w["config"] for w in wrapped)]:
-        if "return_sequences" in one:
-            one["return_sequences"] = return_sequences
+        one.update({argument: value for argument, value in returns.items() if argument in one})
     return type(encoder).from_config(config)
 
 
-def _is_cell(layer):
+def is_cell(layer):
+    """Whether a layer is a cell, one step of a recurrence, and not a layer that runs one."""
     return hasattr(layer, "state_size") and not isinstance(layer, keras.layers.RNN)

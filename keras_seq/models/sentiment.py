@@ -1,7 +1,5 @@
 """`sentiment_model`: from a text to one of a few labels, or several of them."""
 
-import numbers
-
 import keras
 
 from keras_seq.checks import share
@@ -10,7 +8,7 @@ from keras_seq.losses import SmoothedCrossentropy
 from keras_seq.models.embeddings import embedded
 from keras_seq.models.encoders import encoder_layers
 from keras_seq.models.text import TextClassifier
-from keras_seq.optimizers import AdamW
+from keras_seq.optimizers import adam
 
 _POOLINGS = ("last", "mean", "max", "attention")
 
@@ -115,7 +113,7 @@ def sentiment_model(
     model = TextClassifier(keras.Model(ids, y, name="network"), vectorizer, labels, multi_label, name="sentiment")
     average = {} if averaging is None else {"use_ema": True, "ema_momentum": averaging}
     model.compile(
-        optimizer=_optimizer(learning_rate, weight_decay, clipnorm=clipnorm, **average),
+        optimizer=adam(learning_rate, weight_decay, clipnorm=clipnorm, **average),
         loss=_loss(multi_label, label_smoothing),
         metrics=[keras.metrics.BinaryAccuracy(name="accuracy") if multi_label else "accuracy"],
     )
@@ -153,14 +151,6 @@ def _pooled(x, poolings):
         name = "pooling" if len(poolings) == 1 else f"{mode}_pooling"
         vectors.append((AttentionPooling(name=name) if mode == "attention" else SequencePooling(mode, name=name))(x))
     return vectors[0] if len(vectors) == 1 else keras.layers.Concatenate(name="pooled")(vectors)
-
-
-def _optimizer(learning_rate, weight_decay, **kwargs):
-    if not isinstance(weight_decay, numbers.Real) or not 0 <= weight_decay < float("inf"):
-        raise ValueError(f"Argument `weight_decay` must be at least 0, got {weight_decay!r}.")
-    if not weight_decay:
-        return keras.optimizers.Adam(learning_rate, **kwargs)  # a decay of zero would cost a pass over all weights
-    return AdamW(learning_rate, weight_decay=weight_decay, **kwargs)
 
 
 def _loss(multi_label, smoothing):

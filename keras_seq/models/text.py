@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_seq.errors import InputError
+from keras_seq.models.strings import are_strings, write_serving
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -64,12 +65,12 @@ class TextClassifier(keras.Model):
         `class_weight` is a dict from labels to weights, 1 for those it has not, or `"balanced"` (with `y`, or a dataset
         of `ks.data.text_dataset`): `N / (C n)` for a label that `n` of `N` texts have, so that all weigh alike.
         """
-        if validation_split and _are_strings(x):
+        if validation_split and are_strings(x):
             raise InputError("Argument `validation_split` cannot cut strings: use ks.data.split and `validation_data`.")
         if isinstance(validation_data, (tuple, list)):
             names = ("x", "y", "sample_weight")
             held_out = self._as_ids(*validation_data, batch_size=kwargs.get("validation_batch_size") or batch_size)
-            strings = _are_strings(validation_data[0])
+            strings = are_strings(validation_data[0])
             validation_data = held_out["x"] if strings else tuple(held_out[name] for name in names if name in held_out)
         elif validation_data is not None:
             validation_data = self._as_ids(validation_data)["x"]
@@ -99,7 +100,7 @@ class TextClassifier(keras.Model):
         """`keras.Model.predict`, for strings too: probabilities `(B, C)`, in the order of `x`."""
         if hasattr(x, "element_spec"):
             x = self._dataset_as_ids(x)
-        if not _are_strings(x):
+        if not are_strings(x):
             return super().predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
         from keras_seq.data.text import checked_texts, vectorized
 
@@ -119,7 +120,7 @@ class TextClassifier(keras.Model):
 
         given = {"y": None if y is None else self._encoded(y), "sample_weight": sample_weight}
         given = {name: np.asarray(value) for name, value in given.items() if value is not None}
-        if not _are_strings(x):
+        if not are_strings(x):
             return {"x": x, "batch_size": batch_size, **given}
         rows = vectorized(checked_texts(x), self.vectorizer)
         for name, value in given.items():
@@ -206,12 +207,6 @@ class TextClassifier(keras.Model):
         if format != "tf_saved_model":
             self.network.export(filepath, format=format, verbose=verbose, **kwargs)
             return
-        if keras.backend.backend() != "tensorflow":
-            raise ValueError(
-                "A SavedModel that takes strings is written on the TensorFlow backend, this is "
-                f"{keras.backend.backend()!r}: save the model as .keras, and load and export it "
-                "with KERAS_BACKEND=tensorflow."
-            )
         import tensorflow as tf
 
         def serve(text):
@@ -221,11 +216,7 @@ class TextClassifier(keras.Model):
                 return {"labels": labels, "probabilities": probabilities}
             return {"label": tf.gather(labels, tf.argmax(probabilities, axis=-1)), "probabilities": probabilities}
 
-        archive = keras.export.ExportArchive()
-        archive.track(self)
-        archive.track(self.vectorizer)
-        archive.add_endpoint("serve", serve, input_signature=[tf.TensorSpec((None,), tf.string, name="text")])
-        archive.write_out(filepath, verbose=verbose)
+        write_serving(self, [self.vectorizer], "serve", serve, filepath, verbose)
 
     def get_config(self):
         return {
@@ -242,13 +233,3 @@ class TextClassifier(keras.Model):
         for name in ("network", "vectorizer"):
             config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
         return cls(**config)
-
-
-def _are_strings(x):
-    """Whether `x` holds texts: strings in a list, an array, a column or a TensorFlow tensor."""
-    if isinstance(x, (str, bytes)):
-        raise InputError(f"Texts must come in a list, got the single text {x!r}: write [{x!r}].")
-    dtype = str(getattr(x, "dtype", ""))
-    if isinstance(x, (list, tuple)) or dtype in ("object", "category"):
-        return not len(x) or any(isinstance(value, (str, bytes)) for value in x)
-    return dtype == "str" or "string" in dtype or dtype[:2] in ("<U", "|S")

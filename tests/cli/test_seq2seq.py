@@ -1,0 +1,386 @@
+"""`keras-seq train seq2seq` and what `keras-seq predict` does with its artefact."""
+
+import contextlib
+import csv
+import functools
+import io
+import itertools
+import json
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import keras_seq as ks
+
+pytestmark = pytest.mark.tensorflow
+WORDS = {"one": "Eins", "two": "Zwei", "three": "Drei", "four": "Vier"}
+SMALL = {"encoder": "simple_rnn", "units": 5, "embedding-dim": 3, "min-count": 1, "batch-size": 11, "max-length": 7}
+TINY = [part for name, value in SMALL.items() for part in (f"--{name}", value)] + ["--no-bidirectional"]
+TEXTS = ["one, two", "", "[/b] three", "four four four four four four four four four"]
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """64 pairs of three words; each source stands in one of them."""
+    rows = [
+        {"en": f"{a}, {b} {c}", "de": f"{WORDS[a]}, {WORDS[b]} {WORDS[c]}"}
+        for a, b, c in itertools.product(WORDS, repeat=3)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def tsv(pairs, tmp_path_factory):
+    path = tmp_path_factory.mktemp("pairs") / "pairs.tsv"
+    pairs.to_csv(path, sep="\t", index=False)
+    return path
+
+
+def command(tsv, out, *options):
+    return ["train", "seq2seq", "--data", tsv, "--source", "en", "--target", "de", "--out", out, *TINY, *options]
+
+
+@pytest.fixture(scope="module")
+def trained(tsv, tmp_path_factory):
+    """What a training prints, and its artefact."""
+    from keras_seq.cli.app import app
+
+    out, folder = io.StringIO(), tmp_path_factory.mktemp("model") / "pairs"
+    arguments = list(map(str, command(tsv, folder, "--epochs", 2)))
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(out):
+        patched.setenv("COLUMNS", "150")
+        app(arguments, standalone_mode=False)
+    return out.getvalue(), folder
+
+
+@pytest.fixture(scope="module")
+def artefact(trained):
+    return trained[1]
+
+
+@pytest.fixture(scope="module")
+def model(artefact):
+    return ks.saving.load(artefact)
+
+
+def test_the_card_has_the_scores_on_the_pairs_that_were_held_out(artefact, model, pairs, tsv):
+    card = ks.saving.read_card(artefact)
+    assert (card["kind"], card["data"], card["seed"]) == ("seq2seq", str(tsv), 0)
+    assert card["split"] == {"train": 55, "validation": 3, "test": 6}
+    assert card["train_seconds"] > 0
+    assert set(card["metrics"]) == {"exact", "bleu", "token_accuracy", "perplexity"}
+    assert set(card["baselines"]) == {"copy"}
+    assert set(card["baselines"]["copy"]) == {"exact", "bleu"}
+    _, test = ks.data.split(pairs, 0.1, seed=0)
+    _, accuracy, perplexity = model.evaluate(test["en"], test["de"], verbose=0)
+    assert card["metrics"]["token_accuracy"] == pytest.approx(accuracy, abs=1e-4)
+    assert card["metrics"]["perplexity"] == pytest.approx(perplexity, abs=1e-3)
+    from sacrebleu.metrics import BLEU
+
+    said, truth = model.translate(test["en"].tolist()), test["de"].tolist()
+    assert card["metrics"]["bleu"] == pytest.approx(BLEU().corpus_score(said, [truth]).score, abs=0.01)
+    assert card["metrics"]["exact"] == pytest.approx(np.mean([a == b for a, b in zip(said, truth, strict=True)]))
+    copied = BLEU().corpus_score(test["en"].tolist(), [truth]).score
+    assert card["baselines"]["copy"]["bleu"] == pytest.approx(copied, abs=0.01)
+
+
+def test_the_report(trained, pairs):
+    out, folder = trained
+    card = ks.saving.read_card(folder)
+    _, test = ks.data.split(pairs, 0.1, seed=0)
+    for words in ("On 6 held-out pairs", "this model", "the source as it is", "exact", "BLEU", "token accuracy"):
+        assert words in out
+    assert f"{card['metrics']['perplexity']:.3f}" in out
+    for source, target in test.head(5).itertuples(index=False):
+        assert re.search(rf"{source} .* {target} ", out)
+    assert f"keras-seq predict {folder} 'Your text.'" in out
+
+
+def test_settings_suit_dates_data_and_transformers():
+    from keras_seq.cli.seq2seq import settings_of
+
+    dates, data = settings_of({"seed": 3}), settings_of({"data": "x.tsv", "target": "fr"})
+    assert (dates.source, dates.target, dates.seed, dates.tokens["split"]) == ("text", "iso", 3, "characters")
+    assert dates.batches == {"batch_size": 64}
+    assert (data.data, data.source, data.target, data.test_size) == ("x.tsv", "source", "fr", 0.1)
+    assert (data.tokens["split"], data.batches) == ("words", {"tokens_per_batch": 3072})
+    chosen = {"encoder": "transformer", "batch_size": 5, "shared_embeddings": "all", "lowercase": True}
+    other = settings_of({"data": "x.tsv", **chosen})
+    assert other.batches == {"batch_size": 5}
+    assert other.tokens["lowercase"] is True
+    assert {name: other.model.get(name) for name in ("encoder", "depth", "shared_embeddings", "bidirectional")} == {
+        "encoder": "transformer",
+        "depth": 4,
+        "shared_embeddings": True,
+        "bidirectional": None,
+    }
+    assert settings_of({"attention": "none", "units": 5}).model["attention"] is None
+
+
+def test_two_files_a_transformer_and_one_vocabulary(pairs, tmp_path):
+    from keras_seq.cli.seq2seq import compose, load_parts, settings_of
+
+    paths = [tmp_path / f"pairs.{name}" for name in pairs]
+    for path, name in zip(paths, pairs, strict=True):
+        path.write_text("\n".join(pairs[name]) + "\n", encoding="utf-8")
+    options = {"encoder": "transformer", "units": 8, "depth": 1, "num_heads": 2, "shared_embeddings": "all"}
+    tokens = {"min_count": 1, "max_length": 5, "lowercase": True}
+    settings = settings_of({"data": paths[0], "data_target": paths[1], **options, **tokens})
+    parts = load_parts(settings)
+    assert [len(frame) for frame in parts.values()] == [55, 3, 6]
+    _, test = ks.data.split(pairs, 0.1, seed=0)
+    assert parts["test"].to_numpy().tolist() == test.to_numpy().tolist()
+    model, datasets = compose(settings, parts)
+    assert model.source_vectorizer is model.target_vectorizer
+    assert (model.network.encoder, model.network.units, model.network.shared_embeddings) == ("transformer", 8, True)
+    assert sorted(model.source_vectorizer.vocabulary) == sorted(
+        {",", *(f"▁{w.lower()}" for kv in WORDS.items() for w in kv)}
+    )
+    assert sum(len(labels) for _, labels in datasets["test"]) == 6
+
+
+def test_a_source_is_in_one_part_with_all_its_pairs(pairs, tmp_path):
+    from keras_seq.cli.seq2seq import load_parts, settings_of
+
+    twice = pd.concat([pairs, pairs.assign(de=pairs["de"].str.upper())])
+    twice.to_json(tmp_path / "twice.jsonl", orient="records", lines=True)
+    parts = load_parts(settings_of({"data": tmp_path / "twice.jsonl", "source": "en", "target": "de"}))
+    assert {name: len(frame) for name, frame in parts.items()} == {"train": 110, "validation": 6, "test": 12}
+    sources = [source for frame in parts.values() for source in set(frame["en"])]
+    assert len(sources) == len(set(sources)) == 64
+
+
+@pytest.mark.parametrize(
+    ("decay", "warmup", "rates"),
+    [
+        ("cosine", 0, {0: 1, 5: 0.5, 10: 0}),
+        ("cosine", 0.2, {0: 0, 1: 0.5, 2: 1, 6: 0.5, 10: 0}),
+        ("none", 0, {0: 1, 10: 1}),
+        ("none", 0.5, {0: 0.2, 5: 1, 10: 1}),
+    ],
+)
+def test_the_rate(decay, warmup, rates):
+    from keras_seq.cli.seq2seq import _rate, settings_of
+
+    rate = _rate(settings_of({"decay": decay, "warmup": warmup, "learning_rate": 0.7}), 10)
+    found = {step: rate if isinstance(rate, float) else float(rate(step)) for step in rates}
+    assert found == pytest.approx({step: 0.7 * share for step, share in rates.items()}, abs=1e-6)
+
+
+def test_without_sacrebleu_it_says_how_to_get_it(monkeypatch, capsys):
+    from keras_seq.cli.seq2seq_report import print_report, scores
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = scores(["a", "b", "c"], ["a", "b", "d"])
+    assert found == {"exact": 0.6667}
+    print_report({"model": {**found, "token_accuracy": 0.5, "perplexity": 2}, "copy": {"exact": 0}}, 3, [("a",) * 3])
+    out = capsys.readouterr().out
+    assert "keras_seq[translation]" in out
+    assert "0.667" in out
+
+
+def parsed(out, form):
+    if form == "jsonl":
+        return [json.loads(line) for line in out.split("\n") if line]
+    return list(csv.DictReader(io.StringIO(out)))
+
+
+@pytest.mark.parametrize(("source", "form"), [("arguments", "csv"), ("data", "jsonl"), ("stdin", "jsonl")])
+def test_each_source_and_format_gives_a_row_for_each_text(keras_seq, artefact, model, tmp_path, source, form):
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps({"said": text}) + "\n" for text in TEXTS))
+    given = {
+        "arguments": ([*TEXTS], b""),
+        "data": (["--data", path, "--text", "said"], b""),
+        "stdin": ([], "\n".join([*TEXTS, ""]).encode()),
+    }
+    arguments, stdin = given[source]
+    done = keras_seq("predict", artefact, *arguments, "--format", form, stdin=stdin)
+    assert done.code == 0, done.err
+    assert "1 of 4 texts have more than 7 tokens: the rest is not read." in done.err
+    rows = parsed(done.out, form)
+    assert [list(row) for row in rows] == [["text", "translation", "score"]] * 4
+    assert [row["text"] for row in rows] == TEXTS
+    expected = model.translate(TEXTS, n_best=1)
+    assert [row["translation"] for row in rows] == [one.text for (one,) in expected]
+    assert rows[1]["translation"] == ""
+    np.testing.assert_allclose([float(r["score"]) for r in rows], [one.score for (one,) in expected], atol=1e-5)
+
+
+def test_beams_and_n_best(keras_seq, artefact, model):
+    done = keras_seq("predict", artefact, *TEXTS[:2], "--beams", 3, "--n-best", 2, "--format", "jsonl")
+    assert done.code == 0, done.err
+    rows = parsed(done.out, "jsonl")
+    assert [(row["text"], row["rank"]) for row in rows] == [(TEXTS[0], 1), (TEXTS[0], 2), ("", 1)]  # "" has but one
+    (expected,) = model.translate(TEXTS[:1], beam_width=3, n_best=2)
+    assert [row["translation"] for row in rows] == [*(one.text for one in expected), ""]
+    greedy = keras_seq("predict", artefact, TEXTS[0], "--beams", 1, "--format", "jsonl")
+    assert parsed(greedy.out, "jsonl")[0]["translation"] == model.translate(TEXTS[:1], 1)[0]
+
+
+def test_the_table_and_the_picture(keras_seq, artefact, tmp_path):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "attention.png"
+    done = keras_seq("predict", artefact, "[/b] :smile: one", "--attention", picture)
+    assert done.code == 0, done.err
+    for words in ("text", "translation", "score", "[/b] :smile: one"):
+        assert words in done.out
+    written = picture.read_bytes()
+    assert written.startswith(b"\x89PNG")
+    assert written.endswith(b"IEND\xaeB`\x82")
+    assert [path.name for path in tmp_path.iterdir()] == ["attention.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a", "--beams", 2, "--n-best", 3], "--n-best must be at most --beams, 2, got 3"),
+        (["a", "--n-best", 5], "--n-best must be at most --beams, 4"),
+        (["a", "b", "--attention", "x.png"], "a single text, got 2"),
+        (["a", "--attention", "x.pdf"], r"\.png"),
+        (["a", "--attention", "nowhere/x.png"], "nowhere"),
+        (["", "--attention", "x.png"], "nothing to draw"),
+        (["a", "--data", "x.csv"], "not both"),
+    ],
+)
+def test_predictions_that_cannot_be(keras_seq, artefact, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    done = keras_seq("predict", artefact, *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert re.search(rf"\AError: .*{words}.*\n\Z", done.err), done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_of_another_kind_of_model_and_a_model_without_attention(keras_seq, tmp_path):
+    (tmp_path / "saved_model").mkdir()
+    for name in ("model.keras", "saved_model/saved_model.pb"):
+        (tmp_path / name).touch()
+    (tmp_path / "card.json").write_text('{"kind": "sentiment"}')
+    for options in (["--beams", 2], ["--n-best", 1], ["--attention", "x.png"]):
+        done = keras_seq("predict", tmp_path, "a text", *options)
+        assert (done.code, done.out) == (2, "")
+        assert re.search(rf"\AError: Option {options[0]} .*'sentiment'.*\n\Z", done.err), done.err
+    from keras_seq.cli.translate import translated
+
+    model = SimpleNamespace(network=SimpleNamespace(attention=None))
+    with pytest.raises(ks.errors.InputError, match="trained without"):
+        translated(model, ["a text"], attention=tmp_path / "x.png")
+
+
+SIX = pd.DataFrame({"en": list("abcdef"), "de": list("ABCDEF")})
+BAD = {
+    "missing file": (None, [], r"nowhere\.csv"),
+    "missing column": (SIX, ["--target", "fr"], "'fr'.*'en', 'de'"),
+    "one column twice": (SIX, ["--target", "en"], "two columns.*'en' twice"),
+    "empty cell": (SIX.assign(de=[*"ABC", None, *"EF"]), [], "'de'.*nan in row 3"),
+    "blank side": (SIX.assign(en=[*"ab", " \u2003\x00", *"def"]), [], "'en'.*row 2.*both sides"),
+    "numbers": (SIX.assign(de=range(6)), [], "'de' must hold strings"),
+    "too few": (SIX[:2], [], "2 different text.*three"),
+    "one source": (SIX.assign(en="a"), [], "1 different text.*three"),
+    "rare words": (SIX, ["--min-count", 2], "vocabulary is empty"),
+    "lines of a table": (SIX, ["--data-target", "x.de"], "--source names a column"),
+    "both batches": (SIX, ["--tokens-per-batch", 9], "--tokens-per-batch"),
+    "best and mean": (SIX, ["--patience", 2, "--average-last", 2], "--patience"),
+    "heads": (SIX, ["--num-heads", 2], "--num-heads.*transformer"),
+    "attention of a transformer": (SIX, ["--encoder", "transformer", "--attention", "dot"], "--attention"),
+    "a width of a transformer": (SIX, ["--encoder", "transformer", "--bidirectional"], "--bidirectional"),
+    "feeding nothing": (SIX, ["--attention", "none", "--input-feeding"], "input_feeding"),
+}
+
+
+@pytest.mark.parametrize("case", BAD.values(), ids=BAD)
+def test_pairs_that_cannot_be_used(keras_seq, tmp_path, case):
+    frame, options, words = case
+    path = tmp_path / ("nowhere.csv" if frame is None else "pairs.csv")
+    if frame is not None:
+        frame.to_csv(path, index=False)
+    before = sorted(tmp_path.rglob("*"))
+    arguments = command(path, tmp_path / "model")
+    if "transformer" in options:
+        arguments.remove("--no-bidirectional")
+    done = keras_seq(*arguments, *options)
+    assert (done.code, done.out) == (2, "")
+    assert re.search(rf"\AError: .*{words}.*\n\Z", done.err), done.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("contents", "words"),
+    [
+        (["a\nb\nc\n", "A\nB\n"], "3.*2.*line that is missing"),
+        (["a\nb\nc\n", "A\n\nC\n"], "'target'.*'' in row 1"),
+        (["a\nb\nc\n", ""], "is empty"),
+    ],
+)
+def test_files_of_lines_that_cannot_be_used(keras_seq, tmp_path, contents, words):
+    paths = [tmp_path / "x.en", tmp_path / "x.de"]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_text(content)
+    files = ["--data", paths[0], "--data-target", paths[1]]
+    done = keras_seq("train", "seq2seq", *files, "--out", tmp_path / "model", *TINY)
+    assert (done.code, done.out) == (2, "")
+    assert re.search(rf"\AError: .*{words}.*\n\Z", done.err), done.err
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+@pytest.mark.parametrize("option", ["--source", "--test-size", "--data-target"])
+def test_options_that_need_data(keras_seq, tmp_path, option):
+    done = keras_seq("train", "seq2seq", "--out", tmp_path / "model", option, 0.5)
+    assert (done.code, done.out) == (2, "")
+    assert re.search(rf"\AError: Option {option} needs --data.*\n\Z", done.err), done.err
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.fixture
+def weights_of(keras_seq, tsv, tmp_path, monkeypatch):
+    """The weights that a training ends with. What comes behind it takes long, and has no part in this."""
+    saved = []
+    nothing = {"model": {}, "copy": {}}, []
+    monkeypatch.setattr("keras_seq.cli.seq2seq.reported", lambda *_: nothing)
+    monkeypatch.setattr("keras_seq.cli.seq2seq.print_report", lambda *_: None)
+    monkeypatch.setattr("keras_seq.saving.save", lambda model, *_, **__: saved.append(model.get_weights()))
+
+    def call(out, *options):
+        done = keras_seq(*command(tsv, tmp_path / out, "--epochs", 4, *options))
+        assert done.code == 0, done.err
+        assert not (tmp_path / f"{out}.training").exists()
+        return saved.pop(), done
+
+    return call
+
+
+@pytest.mark.parametrize("options", [[], ["--average-last", 3]], ids=["best", "average"])
+def test_interrupted_twice_it_ends_as_without(weights_of, monkeypatch, options):
+    """After the second epoch, and between the last and the artefact."""
+    options = [*options, "--dropout", 0.3, "--learning-rate", 0.03]
+    backup_of, of_epoch = ks.callbacks.SafeBackup.on_epoch_end, []
+
+    def backup(self, epoch, logs=None, last=None):
+        backup_of(self, epoch, logs)
+        of_epoch.append(self.model.get_weights())
+        if epoch == last:
+            raise Stopped
+
+    monkeypatch.setattr(ks.callbacks.SafeBackup, "on_epoch_end", backup)
+    whole, _ = weights_of("whole", *options)
+    assert len(of_epoch) == 4
+    if "--average-last" in options:
+        for weight, *values in zip(whole, *of_epoch[1:], strict=True):
+            if weight.dtype == "float32":
+                np.testing.assert_allclose(weight, np.mean(values, axis=0), atol=1e-5)
+    for last in (1, 3):
+        with monkeypatch.context() as patched, pytest.raises(Stopped):  # noqa: PT012
+            patched.setattr(ks.callbacks.SafeBackup, "on_epoch_end", functools.partialmethod(backup, last=last))
+            weights_of("broken", *options)
+    assert len(of_epoch) == 8
+    resumed, done = weights_of("broken", *options)
+    assert "Going on" in done.err
+    assert "Epoch" not in done.out
+    for weight, expected in zip(resumed, whole, strict=True):
+        np.testing.assert_allclose(weight, expected, atol=1e-5)
