@@ -17,8 +17,10 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 tests/attention tests/backend tests/cells tests/decoding tests/kernels \
-		tests/layers tests/transformer tests/data/test_streams.py \
-		tests/test_losses.py tests/test_token_losses.py tests/test_bleu.py tests/test_metrics.py tests/test_optimizers.py tests/models/test_averaging.py
+		tests/layers tests/transformer tests/data/test_streams.py tests/data/test_pairs.py \
+		tests/test_losses.py tests/test_token_losses.py tests/test_bleu.py tests/test_metrics.py tests/test_optimizers.py \
+		tests/models/test_averaging.py tests/models/test_encoder_decoder.py tests/models/test_seq2seq_model.py \
+		tests/models/test_translate.py
 
 test-oldest:
 	$(MAKE) test VENV=.venv-oldest PINS='$(strip $(OLDEST))'

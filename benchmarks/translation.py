@@ -5,10 +5,10 @@
     python benchmarks/translation.py --task multi30k_gru --validate   # judged on the validation pairs alone
 
 Protocol (TARGETS): dates by the share of exact ISO dates, greedy, on days that no training row has. Multi30k task 1,
-de to en: 29,000 pairs to train on, 1,014 to choose by, judged once on the 1,000 of test 2016, against the raw references
-in lower case, by sacreBLEU with its own tokenizer (13a), the signature stored. Texts are lower-cased, cut into subwords
-by one byte-pair encoding of both sides of the training pairs; no other data. The last epoch's weights are judged;
-settings were chosen on the validation pairs.
+de to en: 29,000 pairs to train on, 1,014 to choose by, judged once on the 1,000 of test 2016, against the raw
+references in lower case, by sacreBLEU with its own tokenizer (13a), the signature stored. Texts are lower-cased, cut
+into subwords by one byte-pair encoding of both sides of the training pairs; no other data. The last epoch's weights
+are judged; settings were chosen on the validation pairs.
 
 A training is written to benchmarks/results/TASK_SEED.training as it goes, and taken up where it was interrupted;
 `train_seconds` counts the epochs of all processes. Results are merged into benchmarks/results/translation.json.

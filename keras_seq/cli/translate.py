@@ -1,7 +1,6 @@
 """`keras-seq predict` with a model that translates: translations, their scores, and a picture of its attention."""
 
 import importlib.util
-import math
 import sys
 
 from keras_seq import diagnostics
@@ -28,7 +27,7 @@ def check_options(beams=None, n_best=None, attention=None):
 
 
 def translated(model, texts, beams=None, n_best=None, attention=None):
-    """A row for each translation: text, translation, score; with `n_best` so many of each text as there are, and their rank.
+    """A row for each translation: text, translation, score; with `n_best` several of each text, and their rank.
 
     Args:
         model: a `Seq2Seq`.
@@ -48,8 +47,7 @@ def translated(model, texts, beams=None, n_best=None, attention=None):
         _draw(found[0][0], texts[0], attention)
     rows = []
     for text, translations in zip(texts, found, strict=True):
-        said = [one for one in translations if math.isfinite(one.score)]  # there may be fewer than are wanted
-        for rank, one in enumerate(said, 1):
+        for rank, one in enumerate(translations, 1):
             ranked = {} if n_best is None else {"rank": rank}
             rows.append({"text": text, **ranked, "translation": one.text, "score": one.score})
     return rows

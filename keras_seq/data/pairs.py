@@ -19,7 +19,7 @@ from keras_seq.data.frames import column, read_frame
 from keras_seq.data.targets import values_of
 from keras_seq.data.text import checked_texts, vectorized
 from keras_seq.errors import InputError
-from keras_seq.layers.tokenizer import END, START, Tokenizer
+from keras_seq.layers.tokenizer import END, START, check_tokenizer
 
 _STEP = 4  # lengths are rounded up to multiples of it
 _POOL = 16  # batches whose rows are sorted together
@@ -161,11 +161,7 @@ def encoded_side(texts, vectorizer, name="texts", argument="vectorizer"):
         vectorizer: a `ks.layers.Tokenizer`.
         name, argument: what to call texts and vectoriser in a message.
     """
-    if not isinstance(vectorizer, Tokenizer):
-        raise InputError(
-            f"Argument `{argument}` must be a ks.layers.Tokenizer, which has ids for start and end, got "
-            f"{type(vectorizer).__name__}: make one with ks.data.tokenizer."
-        )
+    check_tokenizer(argument, vectorizer)
     texts = checked_texts(texts, name)
     rows = vectorized(texts, vectorizer)
     empty = [row for row, ids in enumerate(rows) if not len(ids)]

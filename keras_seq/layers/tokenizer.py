@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_seq import compat
 from keras_seq.checks import positive_integer
+from keras_seq.errors import InputError
 
 PADDING, UNKNOWN, START, END = 0, 1, 2, 3
 SPACE = "▁"  # U+2581
@@ -242,6 +243,15 @@ class Tokenizer(keras.layers.Layer):
             "lowercase": self.lowercase,
             "max_length": self.max_length,
         }
+
+
+def check_tokenizer(name, tokenizer):
+    """Raise unless an argument called `name` is a `Tokenizer`."""
+    if not isinstance(tokenizer, Tokenizer):
+        raise InputError(
+            f"Argument `{name}` must be a ks.layers.Tokenizer, which has ids for start and end, got "
+            f"{type(tokenizer).__name__}: make one with ks.data.tokenizer."
+        )
 
 
 def _checked(vocabulary):

@@ -69,10 +69,22 @@ class EncoderDecoder(keras.layers.Layer):
         self.num_heads, self.hidden_units = num_heads, hidden_units
         self.shared_embeddings = shared_embeddings
         self.dropout, self.recurrent_dropout = share("dropout", dropout), share("recurrent_dropout", recurrent_dropout)
+        self._check_parts()
         self._check_embeddings()
         self._make()
         self._build()
         self.built = True
+
+    def _check_parts(self):
+        """Raise where an argument is for recurrent parts, and there is none that it could be for."""
+        if self._is_transformer(self.encoder) and self.bidirectional:
+            raise ValueError(
+                "Argument `bidirectional` is for recurrent encoders: a transformer always is, leave it out."
+            )
+        if self._is_transformer(self._decoder_kind) and self.input_feeding:
+            raise ValueError("Argument `input_feeding` is for recurrent decoders: leave it out, or give a `decoder`.")
+        if self._is_transformer(self._decoder_kind) and self.attention is None:
+            raise ValueError("Argument `attention` is None, and a transformer cannot decode without: leave it out.")
 
     def _check_embeddings(self):
         if self.shared_embeddings not in (False, True, "target"):
@@ -84,7 +96,8 @@ class EncoderDecoder(keras.layers.Layer):
                 "Argument `shared_embeddings` needs one vocabulary for both sides: give the same tokenizer twice, made "
                 "from the texts of both, or share those of the 'target' with the output alone."
             )
-        if "transformer" in (self.encoder, self._decoder_kind) and self.embedding_dim != self.units:
+        transformers = [kind for kind in (self.encoder, self._decoder_kind) if self._is_transformer(kind)]
+        if transformers and self.embedding_dim != self.units:
             raise ValueError(
                 f"Argument `embedding_dim` must be that of a transformer, `units`, {self.units}, got "
                 f"{self.embedding_dim}: leave it out."
@@ -94,6 +107,10 @@ class EncoderDecoder(keras.layers.Layer):
     def _decoder_kind(self):
         return self.encoder if self.decoder is None else self.decoder
 
+    @staticmethod
+    def _is_transformer(kind):
+        return isinstance(kind, str) and kind == "transformer"
+
     def _make(self):
         """The layers."""
         parts = {"dtype": self.dtype_policy}
@@ -102,16 +119,14 @@ class EncoderDecoder(keras.layers.Layer):
         same = self.shared_embeddings is True
         self.target_embedding = self.source_embedding if same else self._embedding(self.target_size, "target_embedding")
         self.encoder_norm = None
-        if isinstance(self.encoder, str) and self.encoder == "transformer":
+        if self._is_transformer(self.encoder):
             self.encoder_parts = transformer_blocks(*blocks, decodes=False)
             self.encoder_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="encoder_norm", **parts)
         else:
             how = (self.depth, self.bidirectional, True, self.recurrent_dropout, True)
             self.encoder_parts = encoder_layers(self.encoder, self.units, *how)
         kind = self._decoder_kind
-        if isinstance(kind, str) and kind == "transformer":
-            if self.attention is None:
-                raise ValueError("Argument `attention` is None, and a transformer cannot decode without: leave it out.")
+        if self._is_transformer(kind):
             self.decoding = TransformerDecoder(transformer_blocks(*blocks, decodes=True), self.max_length, self.dropout)
         else:
             cells = cells_like(kind, self.units, self.depth, self.dropout, self.recurrent_dropout)

@@ -1,5 +1,6 @@
 """`seq2seq_model`: from a text to another, token by token."""
 
+from keras_seq.layers.tokenizer import check_tokenizer
 from keras_seq.losses import TokenCrossentropy
 from keras_seq.metrics import Perplexity, TokenAccuracy
 from keras_seq.models.encoder_decoder import EncoderDecoder
@@ -73,6 +74,8 @@ def seq2seq_model(
     >>> [len(text) > 0 for text in model.translate(["9 March 1987", ""])]
     [True, False]
     """
+    check_tokenizer("source_vectorizer", source_vectorizer)
+    check_tokenizer("target_vectorizer", target_vectorizer)
     network = EncoderDecoder(
         source_vectorizer.size,
         target_vectorizer.size,

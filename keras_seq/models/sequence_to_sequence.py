@@ -125,7 +125,7 @@ class Seq2Seq(keras.Model):
 
         Returns:
             A list of strings. With `return_attention` a list of `Translation`s; with `n_best` a list of lists of them,
-            the best first.
+            the best first; fewer than `n_best` where no more were found.
 
         Raises:
             InputError: for something else than strings, an `n_best` above `beam_width`, or weights of a model without
@@ -163,8 +163,9 @@ class Seq2Seq(keras.Model):
         """Write a SavedModel that takes strings and needs TensorFlow alone.
 
         Its signature `translate` (`serving_default`) takes `text (B,)` and gives `text` and `score`, `(B,)` both; with
-        `n_best` `(B, n)`, the best first; with `return_attention` also `attention` `(B, T, S)` or `(B, n, T, S)`, with
-        zeros behind the ends. The other arguments are those of `translate`, fixed in the graph.
+        `n_best` `(B, n)`, the best first, and a score of -inf where no more were found. With `return_attention` it also
+        gives `attention`, `(B, T, S)` or `(B, n, T, S)`, with zeros behind the ends. The other arguments are those of
+        `translate`, fixed in the graph.
 
         Raises:
             ValueError: for another format, or on another backend than TensorFlow.

@@ -111,7 +111,7 @@ class Translator:
                     said[i][k],
                     weights[i, k, : lengths[i, k], : len(rows[i])] if with_attention else None,
                 )
-                for k in range(tokens.shape[1])
+                for k in np.flatnonzero(scores[i] > -np.inf)
             ]
             for i in range(len(rows))
         ]

@@ -14,6 +14,7 @@ import pytest
 from tests.processes import MAIN, TINY, environment
 
 THINGS = ["film", "book", "phone", "soup", "park"]
+WORDS = {"one": "Eins", "two": "Zwei", "three": "Drei", "four": "Vier"}
 MARKS = {"good": ["lovely", "great", "warm"], "bad": ["dull", "awful", "cold"]}
 
 
@@ -33,6 +34,16 @@ def csv_file(table, tmp_path_factory):
     path = tmp_path_factory.mktemp("table") / "reviews.csv"
     table.to_csv(path, index=False)
     return path
+
+
+@pytest.fixture(scope="session")
+def pairs():
+    """64 pairs of three words; each source stands in one of them."""
+    rows = [
+        {"en": f"{a}, {b} {c}", "de": f"{WORDS[a]}, {WORDS[b]} {WORDS[c]}"}
+        for a, b, c in itertools.product(WORDS, repeat=3)
+    ]
+    return pd.DataFrame(rows)
 
 
 @pytest.fixture

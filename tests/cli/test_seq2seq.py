@@ -4,32 +4,19 @@ import contextlib
 import csv
 import functools
 import io
-import itertools
 import json
 import re
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import keras_seq as ks
 
 pytestmark = pytest.mark.tensorflow
-WORDS = {"one": "Eins", "two": "Zwei", "three": "Drei", "four": "Vier"}
 SMALL = {"encoder": "simple_rnn", "units": 5, "embedding-dim": 3, "min-count": 1, "batch-size": 11, "max-length": 7}
 TINY = [part for name, value in SMALL.items() for part in (f"--{name}", value)] + ["--no-bidirectional"]
 TEXTS = ["one, two", "", "[/b] three", "four four four four four four four four four"]
-
-
-@pytest.fixture(scope="module")
-def pairs():
-    """64 pairs of three words; each source stands in one of them."""
-    rows = [
-        {"en": f"{a}, {b} {c}", "de": f"{WORDS[a]}, {WORDS[b]} {WORDS[c]}"}
-        for a, b, c in itertools.product(WORDS, repeat=3)
-    ]
-    return pd.DataFrame(rows)
 
 
 @pytest.fixture(scope="module")
@@ -97,89 +84,6 @@ def test_the_report(trained, pairs):
     for source, target in test.head(5).itertuples(index=False):
         assert re.search(rf"{source} .* {target} ", out)
     assert f"keras-seq predict {folder} 'Your text.'" in out
-
-
-def test_settings_suit_dates_data_and_transformers():
-    from keras_seq.cli.seq2seq import settings_of
-
-    dates, data = settings_of({"seed": 3}), settings_of({"data": "x.tsv", "target": "fr"})
-    assert (dates.source, dates.target, dates.seed, dates.tokens["split"]) == ("text", "iso", 3, "characters")
-    assert dates.batches == {"batch_size": 64}
-    assert (data.data, data.source, data.target, data.test_size) == ("x.tsv", "source", "fr", 0.1)
-    assert (data.tokens["split"], data.batches) == ("words", {"tokens_per_batch": 3072})
-    chosen = {"encoder": "transformer", "batch_size": 5, "shared_embeddings": "all", "lowercase": True}
-    other = settings_of({"data": "x.tsv", **chosen})
-    assert other.batches == {"batch_size": 5}
-    assert other.tokens["lowercase"] is True
-    assert {name: other.model.get(name) for name in ("encoder", "depth", "shared_embeddings", "bidirectional")} == {
-        "encoder": "transformer",
-        "depth": 4,
-        "shared_embeddings": True,
-        "bidirectional": None,
-    }
-    assert settings_of({"attention": "none", "units": 5}).model["attention"] is None
-
-
-def test_two_files_a_transformer_and_one_vocabulary(pairs, tmp_path):
-    from keras_seq.cli.seq2seq import compose, load_parts, settings_of
-
-    paths = [tmp_path / f"pairs.{name}" for name in pairs]
-    for path, name in zip(paths, pairs, strict=True):
-        path.write_text("\n".join(pairs[name]) + "\n", encoding="utf-8")
-    options = {"encoder": "transformer", "units": 8, "depth": 1, "num_heads": 2, "shared_embeddings": "all"}
-    tokens = {"min_count": 1, "max_length": 5, "lowercase": True}
-    settings = settings_of({"data": paths[0], "data_target": paths[1], **options, **tokens})
-    parts = load_parts(settings)
-    assert [len(frame) for frame in parts.values()] == [55, 3, 6]
-    _, test = ks.data.split(pairs, 0.1, seed=0)
-    assert parts["test"].to_numpy().tolist() == test.to_numpy().tolist()
-    model, datasets = compose(settings, parts)
-    assert model.source_vectorizer is model.target_vectorizer
-    assert (model.network.encoder, model.network.units, model.network.shared_embeddings) == ("transformer", 8, True)
-    assert sorted(model.source_vectorizer.vocabulary) == sorted(
-        {",", *(f"▁{w.lower()}" for kv in WORDS.items() for w in kv)}
-    )
-    assert sum(len(labels) for _, labels in datasets["test"]) == 6
-
-
-def test_a_source_is_in_one_part_with_all_its_pairs(pairs, tmp_path):
-    from keras_seq.cli.seq2seq import load_parts, settings_of
-
-    twice = pd.concat([pairs, pairs.assign(de=pairs["de"].str.upper())])
-    twice.to_json(tmp_path / "twice.jsonl", orient="records", lines=True)
-    parts = load_parts(settings_of({"data": tmp_path / "twice.jsonl", "source": "en", "target": "de"}))
-    assert {name: len(frame) for name, frame in parts.items()} == {"train": 110, "validation": 6, "test": 12}
-    sources = [source for frame in parts.values() for source in set(frame["en"])]
-    assert len(sources) == len(set(sources)) == 64
-
-
-@pytest.mark.parametrize(
-    ("decay", "warmup", "rates"),
-    [
-        ("cosine", 0, {0: 1, 5: 0.5, 10: 0}),
-        ("cosine", 0.2, {0: 0, 1: 0.5, 2: 1, 6: 0.5, 10: 0}),
-        ("none", 0, {0: 1, 10: 1}),
-        ("none", 0.5, {0: 0.2, 5: 1, 10: 1}),
-    ],
-)
-def test_the_rate(decay, warmup, rates):
-    from keras_seq.cli.seq2seq import _rate, settings_of
-
-    rate = _rate(settings_of({"decay": decay, "warmup": warmup, "learning_rate": 0.7}), 10)
-    found = {step: rate if isinstance(rate, float) else float(rate(step)) for step in rates}
-    assert found == pytest.approx({step: 0.7 * share for step, share in rates.items()}, abs=1e-6)
-
-
-def test_without_sacrebleu_it_says_how_to_get_it(monkeypatch, capsys):
-    from keras_seq.cli.seq2seq_report import print_report, scores
-
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    found = scores(["a", "b", "c"], ["a", "b", "d"])
-    assert found == {"exact": 0.6667}
-    print_report({"model": {**found, "token_accuracy": 0.5, "perplexity": 2}, "copy": {"exact": 0}}, 3, [("a",) * 3])
-    out = capsys.readouterr().out
-    assert "keras_seq[translation]" in out
-    assert "0.667" in out
 
 
 def parsed(out, form):
@@ -268,69 +172,6 @@ def test_options_of_another_kind_of_model_and_a_model_without_attention(keras_se
     model = SimpleNamespace(network=SimpleNamespace(attention=None))
     with pytest.raises(ks.errors.InputError, match="trained without"):
         translated(model, ["a text"], attention=tmp_path / "x.png")
-
-
-SIX = pd.DataFrame({"en": list("abcdef"), "de": list("ABCDEF")})
-BAD = {
-    "missing file": (None, [], r"nowhere\.csv"),
-    "missing column": (SIX, ["--target", "fr"], "'fr'.*'en', 'de'"),
-    "one column twice": (SIX, ["--target", "en"], "two columns.*'en' twice"),
-    "empty cell": (SIX.assign(de=[*"ABC", None, *"EF"]), [], "'de'.*nan in row 3"),
-    "blank side": (SIX.assign(en=[*"ab", " \u2003\x00", *"def"]), [], "'en'.*row 2.*both sides"),
-    "numbers": (SIX.assign(de=range(6)), [], "'de' must hold strings"),
-    "too few": (SIX[:2], [], "2 different text.*three"),
-    "one source": (SIX.assign(en="a"), [], "1 different text.*three"),
-    "rare words": (SIX, ["--min-count", 2], "vocabulary is empty"),
-    "lines of a table": (SIX, ["--data-target", "x.de"], "--source names a column"),
-    "both batches": (SIX, ["--tokens-per-batch", 9], "--tokens-per-batch"),
-    "best and mean": (SIX, ["--patience", 2, "--average-last", 2], "--patience"),
-    "heads": (SIX, ["--num-heads", 2], "--num-heads.*transformer"),
-    "attention of a transformer": (SIX, ["--encoder", "transformer", "--attention", "dot"], "--attention"),
-    "a width of a transformer": (SIX, ["--encoder", "transformer", "--bidirectional"], "--bidirectional"),
-    "feeding nothing": (SIX, ["--attention", "none", "--input-feeding"], "input_feeding"),
-}
-
-
-@pytest.mark.parametrize("case", BAD.values(), ids=BAD)
-def test_pairs_that_cannot_be_used(keras_seq, tmp_path, case):
-    frame, options, words = case
-    path = tmp_path / ("nowhere.csv" if frame is None else "pairs.csv")
-    if frame is not None:
-        frame.to_csv(path, index=False)
-    before = sorted(tmp_path.rglob("*"))
-    arguments = command(path, tmp_path / "model")
-    if "transformer" in options:
-        arguments.remove("--no-bidirectional")
-    done = keras_seq(*arguments, *options)
-    assert (done.code, done.out) == (2, "")
-    assert re.search(rf"\AError: .*{words}.*\n\Z", done.err), done.err
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-@pytest.mark.parametrize(
-    ("contents", "words"),
-    [
-        (["a\nb\nc\n", "A\nB\n"], "3.*2.*line that is missing"),
-        (["a\nb\nc\n", "A\n\nC\n"], "'target'.*'' in row 1"),
-        (["a\nb\nc\n", ""], "is empty"),
-    ],
-)
-def test_files_of_lines_that_cannot_be_used(keras_seq, tmp_path, contents, words):
-    paths = [tmp_path / "x.en", tmp_path / "x.de"]
-    for path, content in zip(paths, contents, strict=True):
-        path.write_text(content)
-    files = ["--data", paths[0], "--data-target", paths[1]]
-    done = keras_seq("train", "seq2seq", *files, "--out", tmp_path / "model", *TINY)
-    assert (done.code, done.out) == (2, "")
-    assert re.search(rf"\AError: .*{words}.*\n\Z", done.err), done.err
-    assert sorted(tmp_path.iterdir()) == sorted(paths)
-
-
-@pytest.mark.parametrize("option", ["--source", "--test-size", "--data-target"])
-def test_options_that_need_data(keras_seq, tmp_path, option):
-    done = keras_seq("train", "seq2seq", "--out", tmp_path / "model", option, 0.5)
-    assert (done.code, done.out) == (2, "")
-    assert re.search(rf"\AError: Option {option} needs --data.*\n\Z", done.err), done.err
 
 
 class Stopped(Exception):

@@ -211,6 +211,8 @@ def test_half_precision(kind, ids):
         ({"encoder": keras.layers.Conv1D(5, 3, padding="same")}, "`encoder` is a layer without a cell, Conv1D: say as"),
         ({"encoder": keras.layers.GlobalAveragePooling1D(), "decoder": "gru"}, "`encoder` must return a sequence"),
         ({"encoder": "transformer", "attention": None}, "`attention` is None, and a transformer cannot"),
+        ({"encoder": "transformer", "bidirectional": True}, "`bidirectional` is for recurrent encoders"),
+        ({"decoder": "transformer", "input_feeding": True}, "`input_feeding` is for recurrent decoders"),
         ({"encoder": "transformer", "embedding_dim": 4}, "`embedding_dim` must be that of a transformer, `units`, 6"),
         ({"shared_embeddings": True}, "`shared_embeddings` needs one vocabulary for both sides"),
         ({"shared_embeddings": "source"}, "`shared_embeddings` must be False, True or 'target', got 'source'"),

@@ -189,7 +189,10 @@ def test_a_resumed_training_ends_as_one_that_was_not(tmp_path):
         (lambda m: m.predict(["a"]), "`predict` gives logits, of ids of both sides: for strings call `translate"),
         (lambda m: model_of(scheduled_sampling=1.0), "`scheduled_sampling` must be a number at least 0 and below 1"),
         (lambda m: model_of(weight_decay=-1), "`weight_decay` must be at least 0"),
-        (lambda m: seq2seq_model(ks.layers.TextVectorizer(["a"]), LETTERS), "`source_vectorizer` must be a ks.layers.To"),
+        (
+            lambda m: seq2seq_model(ks.layers.TextVectorizer(["a"]), LETTERS),
+            "`source_vectorizer` must be a ks.layers.To",
+        ),
     ],
 )
 def test_bad_input(call, message):
