@@ -12,6 +12,7 @@ from pathlib import Path
 
 import recurrent_report
 import speed_report
+import translation_report
 from sentiment_settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
@@ -184,6 +185,14 @@ def cached_decoding():
     return table(*speed_report.cached_decoding())
 
 
+def translation():
+    return table(*translation_report.quality(result("translation")["results"]))
+
+
+def translation_speed():
+    return table(*translation_report.speed(result("translation_speed")["results"]))
+
+
 def number(value):
     return "" if value is None else f"{value:.3f}"
 
@@ -202,7 +211,8 @@ def filled(text):
     """A page with each table behind its marker made anew."""
     recurrent_tables = (recurrent, recurrent_jax, recurrent_shapes, recurrent_shapes_jax)
     speed_tables = (attention, decoding, cached_decoding)
-    for make in (demo, sentiment, changes, text_pipeline, vectorize, *recurrent_tables, *speed_tables):
+    text_tables = (demo, sentiment, changes, text_pipeline, vectorize, translation, translation_speed)
+    for make in (*text_tables, *recurrent_tables, *speed_tables):
         marker = f"<!-- table: {make.__name__} -->"
         if marker in text:
             text = re.sub(rf"{marker}\n+(\|[^\n]*\n)*\n*", lambda _, m=marker, f=make: f"{m}\n\n{f()}\n\n", text)

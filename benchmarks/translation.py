@@ -8,7 +8,7 @@ Protocol (TARGETS): dates by the share of exact ISO dates, greedy, on days that 
 de to en: 29,000 pairs to train on, 1,014 to choose by, judged once on the 1,000 of test 2016, against the raw
 references in lower case, by sacreBLEU with its own tokenizer (13a), the signature stored. Texts are lower-cased, cut
 into subwords by one byte-pair encoding of both sides of the training pairs; no other data. The last epoch's weights
-are judged; settings were chosen on the validation pairs.
+are judged. Settings are those of the literature; none was chosen by results here.
 
 A training is written to benchmarks/results/TASK_SEED.training as it goes, and taken up where it was interrupted;
 `train_seconds` counts the epochs of all processes. Results are merged into benchmarks/results/translation.json.
@@ -110,14 +110,19 @@ def run(task, seed, settings, part):
     parts = pairs_of(task)
     work = results_file.RESULTS / f"{task}_{seed}.training"
     work.mkdir(exist_ok=True)
-    (work / "settings.json").touch()
-    before = (work / "settings.json").read_text(encoding="utf-8")
-    if before and json.loads(before) != settings:
-        raise SystemExit(f"{work} holds a training with other settings: remove it.")
-    (work / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
     with alone_in(work):
-        model, seconds = trained(task, settings, seed, parts, work)
-        model.save(work / "model.keras")
+        begun = {"settings": settings, "versions": ks.saving.versions()}
+        if not (work / "run.json").exists():
+            (work / "run.json").write_text(json.dumps(begun), encoding="utf-8")
+        if json.loads((work / "run.json").read_text(encoding="utf-8")) != begun:
+            raise SystemExit(f"{work} holds a training with other settings or versions: remove it.")
+        if (work / "model.keras").exists():
+            model = keras.saving.load_model(work / "model.keras")
+            seconds = json.loads((work / "seconds.json").read_text(encoding="utf-8"))
+        else:
+            model, seconds = trained(task, settings, seed, parts, work)
+            model.save(work / "model.keras")
+            shutil.rmtree(work / "backup")
     return {
         "metrics": scores(model, parts[part], lowercase=task.startswith("multi30k")),
         "rows": {name: len(frame) for name, frame in parts.items()},
@@ -146,8 +151,6 @@ def main():
         result = {**entry, **run(arguments.task, seed, settings, part)}
         results_file.merge("translation", result, KEYS, __doc__)
         print(json.dumps({**entry, "metrics": result["metrics"], "train_seconds": result["train_seconds"]}))
-        if not arguments.validate:
-            shutil.rmtree(results_file.RESULTS / f"{arguments.task}_{seed}.training" / "backup")
 
 
 if __name__ == "__main__":

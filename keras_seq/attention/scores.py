@@ -242,7 +242,7 @@ class AdditiveScore(Score):
         }
 
 
-_BY_NAME = {
+SCORES = {
     "dot": lambda **kwargs: DotScore(**kwargs),
     "scaled_dot": lambda **kwargs: DotScore(scaled=True, **kwargs),
     "general": lambda **kwargs: GeneralScore(**kwargs),
@@ -258,9 +258,9 @@ def score_layer(score, **kwargs):
     """
     if isinstance(score, Score):
         return score
-    if score in _BY_NAME:
-        return _BY_NAME[score](**kwargs)
+    if score in SCORES:
+        return SCORES[score](**kwargs)
     raise ValueError(
-        f"Argument `score` must be one of {', '.join(map(repr, _BY_NAME))}, or a score layer such as "
+        f"Argument `score` must be one of {', '.join(map(repr, SCORES))}, or a score layer such as "
         f"ks.layers.AdditiveScore(64), got {score!r}."
     )

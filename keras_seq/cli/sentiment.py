@@ -13,7 +13,7 @@ import pandas as pd
 from keras_seq import callbacks, data, models, saving
 from keras_seq.callbacks.resuming import makes_averages
 from keras_seq.cli.report import bag_of_words, best_threshold, calibration_error, majority, print_report, scores
-from keras_seq.cli.training import Clock, alone_in, work_folder
+from keras_seq.cli.training import Clock, alone_in, check_backend, work_folder
 from keras_seq.data.frames import column
 from keras_seq.data.targets import encoded_labels
 from keras_seq.data.text import checked_texts
@@ -46,6 +46,7 @@ def train_to_artefact(settings, out, force=False):
 
     While it trains, all that is needed to go on lies in the folder `out` + `.training`.
     """
+    check_backend()
     saving.check_free(out, force)
     if settings.vectors is None and not settings.model.get("train_embeddings", True):
         raise InputError("Option --no-train-vectors needs vectors that it keeps as they are: give --vectors FILE.")

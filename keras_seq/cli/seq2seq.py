@@ -12,7 +12,7 @@ import pandas as pd
 from keras_seq import callbacks, data, models, saving
 from keras_seq.cli.averaging import ResumableAverageOfLast
 from keras_seq.cli.seq2seq_report import print_report, reported
-from keras_seq.cli.training import Clock, alone_in, work_folder
+from keras_seq.cli.training import Clock, alone_in, check_backend, work_folder
 from keras_seq.cli.translate import say_what_is_cut
 from keras_seq.data.frames import column
 from keras_seq.data.text import checked_texts
@@ -141,6 +141,7 @@ def train_to_artefact(settings, out, force=False):
 
     While it trains, all that is needed to go on lies in the folder `out` + `.training`.
     """
+    check_backend()
     saving.check_free(out, force)
     parts = load_parts(settings)
     model, datasets = compose(settings, parts)

@@ -15,6 +15,15 @@ from keras_seq.errors import InputError
 from keras_seq.files import written_whole
 
 
+def check_backend():
+    """Raise on a backend that cannot write what is served, before a training that would be lost."""
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"keras-seq writes models that TensorFlow serves, and Keras runs on {keras.backend.backend()!r}: call it "
+            "with the environment variable KERAS_BACKEND=tensorflow."
+        )
+
+
 def work_folder(out, settings, digest):
     """The folder in which a training can be taken up again, or an error if it holds another training.
 

@@ -65,7 +65,7 @@ def say_what_is_cut(texts, vectorizer, which=""):
 
     limit = vectorizer.max_length
     longer = Tokenizer.from_config({**vectorizer.get_config(), "max_length": limit + 1})
-    long = [text for text in texts if len(text) > limit]  # a token has a letter
+    long = [text for text in texts if 3 * len(text) > limit]  # a token has a letter; in lower case one may be three
     cut = sum(len(row) > limit for row in vectorized(long, longer)) if long else 0
     if cut:
         which = f" {which}" if which else ""

@@ -14,6 +14,7 @@ import keras
 from keras import ops, tree
 
 from keras_seq.attention import AdditiveScore, AttentionCell
+from keras_seq.cells.base import Cell
 from keras_seq.layers import RNN, StackedRNNCells, TransformerBlock, TransformerCell
 from keras_seq.layers.stacked import output_size
 from keras_seq.models.encoders import ENCODERS, is_cell
@@ -39,9 +40,9 @@ class RecurrentDecoder(keras.layers.Layer):
     """A stack of cells that starts from the summaries of the source and, with a score, attends to its memory.
 
     The states of level `i` start from the summary of the encoder's layer `i` (the top one, where there are fewer): from
-    its states themselves where they are as many and of the same sizes (Sutskever et al., 2014, arXiv 1409.3215), else
-    each from `tanh(summary W + b)` (Bahdanau et al., 2015, arXiv 1409.0473, app. A.2.2). States that are no vectors
-    start as the cell starts them.
+    its states themselves where it reads one way by a cell of the same class and sizes (Sutskever et al., 2014, arXiv
+    1409.3215), else each from `tanh(summary W + b)` (Bahdanau et al., 2015, arXiv 1409.0473, app. A.2.2). States that
+    are no vectors start as the cell starts them.
 
     Args:
         cells: the cells, the lowest first.
@@ -57,6 +58,8 @@ class RecurrentDecoder(keras.layers.Layer):
         self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         cell = StackedRNNCells(cells, dtype=self.dtype_policy)
         self.units = output_size(cell)
+        if isinstance(attention, keras.layers.Layer):
+            attention = type(attention).from_config(attention.get_config())  # with weights of its own
         if attention is not None:
             before = isinstance(attention, AdditiveScore) or attention in ("additive", "normalized_additive")
             cell = AttentionCell(
@@ -74,14 +77,17 @@ class RecurrentDecoder(keras.layers.Layer):
             )
         self.rnn = RNN(cell, return_sequences=True, dtype=self.dtype_policy)
 
-    def build(self, vectors_shape, memory_shape, summary_sizes):
+    def build(self, vectors_shape, memory_shape, summary_sizes, summary_cells):
+        """Sizes of the vectors of each summary, and the class of the cell that left them (None for two or none)."""
         memory = {} if self.attention is None else {"memory_shape": memory_shape}
         self.rnn.build(vectors_shape, **memory)
         self.bridges = []
         for level, cell in enumerate(self.cells):
-            sizes = summary_sizes[min(level, len(summary_sizes) - 1)]
+            place = min(level, len(summary_sizes) - 1)
+            sizes = summary_sizes[place]
             shapes = [tuple(state.shape[1:]) for state in tree.flatten(cell.get_initial_state(1))]
-            self.bridges.append(None if shapes == [(n,) for n in sizes] else self._bridge(shapes, sum(sizes), level))
+            same = summary_cells[place] is type(cell) and shapes == [(n,) for n in sizes]
+            self.bridges.append(None if same else self._bridge(shapes, sum(sizes), level))
         self.built = True
 
     def _bridge(self, shapes, size, level):
@@ -149,7 +155,7 @@ class TransformerDecoder(keras.layers.Layer):
         # Past Keras's tracking: its weights are those of the blocks.
         object.__setattr__(self, "cell", StackedRNNCells(cells, dtype=self.dtype_policy))
 
-    def build(self, vectors_shape, memory_shape, summary_sizes=None):
+    def build(self, vectors_shape, memory_shape, summary_sizes=None, summary_cells=None):
         for block in self.blocks:
             block.build(vectors_shape, memory_shape)
         self.norm.build(vectors_shape)
@@ -175,25 +181,26 @@ class TransformerDecoder(keras.layers.Layer):
         return self.norm(output), state
 
 
-def cells_like(encoder, units, depth, dropout, recurrent_dropout):
+def cells_like(encoder, units, depth, dropout, recurrent_dropout, attends, dtype):
     """The cells of a decoder: those of an encoder of the same name, or copies of the cell that it is or runs."""
     names = [f"cell_{level + 1}" for level in range(depth)]
     if isinstance(encoder, str):
         shares = [0.0] + [dropout] * (depth - 1)  # the lowest reads the context, too
         make = type(ENCODERS[encoder](1).cell)
-        how = {"recurrent_dropout": recurrent_dropout}
+        how = {"recurrent_dropout": recurrent_dropout, "dtype": dtype}
         return [make(units, dropout=share, **how, name=name) for share, name in zip(shares, names, strict=True)]
     layer = getattr(encoder, "forward_layer", encoder)
     cell = layer if is_cell(layer) else getattr(layer, "cell", None)
-    if cell is None:
+    if cell is None or (attends and not isinstance(cell, (Cell, StackedRNNCells))):
+        without = "without a cell" if cell is None else f"with a cell that cannot attend, {type(cell).__name__}"
         raise ValueError(
-            f"Argument `encoder` is a layer without a cell, {type(encoder).__name__}: say as `decoder` which cell "
-            "decodes, such as 'gru'."
+            f"Argument `decoder`, or `encoder` where it is None, is a layer {without}, {type(encoder).__name__}: give "
+            "as `decoder` a cell of ks.layers, or a name such as 'gru'."
         )
     return [type(cell).from_config({**cell.get_config(), "name": name}) for name in names]
 
 
-def transformer_blocks(depth, units, num_heads, hidden_units, dropout, decodes):
+def transformer_blocks(depth, units, num_heads, hidden_units, dropout, dtype, decodes):
     """The blocks of an encoder, or of a decoder; positions are turned (`rotary`), norms come first."""
     return [
         TransformerBlock(
@@ -204,6 +211,7 @@ def transformer_blocks(depth, units, num_heads, hidden_units, dropout, decodes):
             cross_attention=decodes,
             rotary=True,
             dropout=dropout,
+            dtype=dtype,
             name=f"{'decoder' if decodes else 'encoder'}_{level + 1}",
         )
         for level in range(depth)

@@ -7,6 +7,7 @@ logits[t]         = decoder(target up to t, memory, summaries)
 import keras
 from keras import ops, tree
 
+from keras_seq.attention.scores import SCORES
 from keras_seq.checks import positive_integer, share
 from keras_seq.decoding import tile_beams
 from keras_seq.layers import SequencePooling
@@ -16,6 +17,7 @@ from keras_seq.models.decoders import Encoded, RecurrentDecoder, TransformerDeco
 from keras_seq.models.encoders import check_encoder, encoder_layers
 
 FORBIDDEN = END  # the ids below it, padding, unknown and start, are never said
+STEPS = 64  # for which it is looked at what an encoder returns
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -50,7 +52,7 @@ class EncoderDecoder(keras.layers.Layer):
         depth=1,
         units=256,
         embedding_dim=None,
-        num_heads=4,
+        num_heads=None,
         hidden_units=None,
         shared_embeddings=False,
         dropout=0.1,
@@ -76,18 +78,29 @@ class EncoderDecoder(keras.layers.Layer):
         self.built = True
 
     def _check_parts(self):
-        """Raise where an argument is for recurrent parts, and there is none that it could be for."""
-        if self._is_transformer(self.encoder) and self.bidirectional:
+        """Raise where an argument is for parts of a kind that there is none of, or is no such thing."""
+        for name in ("bidirectional", "input_feeding"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"Argument `{name}` must be True or False, got {getattr(self, name)!r}.")
+        if isinstance(self.attention, str) and self.attention not in SCORES:
             raise ValueError(
-                "Argument `bidirectional` is for recurrent encoders: a transformer always is, leave it out."
+                f"Argument `attention` must be None, a score layer or one of {', '.join(SCORES)}, got "
+                f"{self.attention!r}."
             )
-        if self._is_transformer(self._decoder_kind) and self.input_feeding:
-            raise ValueError("Argument `input_feeding` is for recurrent decoders: leave it out, or give a `decoder`.")
-        if self._is_transformer(self._decoder_kind) and self.attention is None:
-            raise ValueError("Argument `attention` is None, and a transformer cannot decode without: leave it out.")
+        encodes, decodes = (self._is_transformer(kind) for kind in (self.encoder, self._decoder_kind))
+        transformer, recurrent = [self.num_heads, self.hidden_units], self.recurrent_dropout
+        for name, given, where in (
+            ("bidirectional", encodes and self.bidirectional, "a recurrent encoder"),
+            ("input_feeding", decodes and self.input_feeding, "a recurrent decoder"),
+            ("attention", decodes and self.attention != "additive", "a recurrent decoder"),
+            ("recurrent_dropout", encodes and decodes and recurrent, "recurrent layers"),
+            ("num_heads` and `hidden_units", not (encodes or decodes) and transformer != [None] * 2, "a transformer"),
+        ):
+            if given:
+                raise ValueError(f"Argument `{name}` is for {where}, and there is none: leave it out.")
 
     def _check_embeddings(self):
-        if self.shared_embeddings not in (False, True, "target"):
+        if not isinstance(self.shared_embeddings, bool) and self.shared_embeddings != "target":
             raise ValueError(
                 f"Argument `shared_embeddings` must be False, True or 'target', got {self.shared_embeddings!r}."
             )
@@ -114,7 +127,7 @@ class EncoderDecoder(keras.layers.Layer):
     def _make(self):
         """The layers."""
         parts = {"dtype": self.dtype_policy}
-        blocks = (self.depth, self.units, self.num_heads, self.hidden_units, self.dropout)
+        blocks = (self.depth, self.units, self.num_heads or 4, self.hidden_units, self.dropout, self.dtype_policy)
         self.source_embedding = self._embedding(self.source_size, "source_embedding")
         same = self.shared_embeddings is True
         self.target_embedding = self.source_embedding if same else self._embedding(self.target_size, "target_embedding")
@@ -123,15 +136,20 @@ class EncoderDecoder(keras.layers.Layer):
             self.encoder_parts = transformer_blocks(*blocks, decodes=False)
             self.encoder_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="encoder_norm", **parts)
         else:
-            how = (self.depth, self.bidirectional, True, self.recurrent_dropout, True)
+            how = (self.depth, self.bidirectional, True, self.recurrent_dropout, True, self.dtype_policy)
             self.encoder_parts = encoder_layers(self.encoder, self.units, *how)
         kind = self._decoder_kind
         if self._is_transformer(kind):
-            self.decoding = TransformerDecoder(transformer_blocks(*blocks, decodes=True), self.max_length, self.dropout)
+            decoder_blocks = transformer_blocks(*blocks, decodes=True)
+            self.decoding = TransformerDecoder(decoder_blocks, self.max_length, self.dropout, name="decoder", **parts)
         else:
-            cells = cells_like(kind, self.units, self.depth, self.dropout, self.recurrent_dropout)
-            self.decoding = RecurrentDecoder(cells, self.attention, self.input_feeding, self.dropout, name="decoder")
-        self.encoder_drops = [keras.layers.Dropout(self.dropout, **parts) for _ in self.encoder_parts]
+            how = (self.depth, self.dropout, self.recurrent_dropout, self.attention is not None, self.dtype_policy)
+            how = (cells_like(kind, self.units, *how), self.attention, self.input_feeding, self.dropout)
+            self.decoding = RecurrentDecoder(*how, name="decoder", **parts)
+        # Transformer blocks drop by themselves what they add.
+        between = 0.0 if self._is_transformer(self.encoder) else self.dropout
+        shares = [self.dropout] + [between] * (self.depth - 1)
+        self.encoder_drops = [keras.layers.Dropout(share, **parts) for share in shares]
         self.mean = SequencePooling("mean", **parts)
         self.drop = keras.layers.Dropout(self.dropout, **parts)
         tied = self.shared_embeddings
@@ -150,18 +168,24 @@ class EncoderDecoder(keras.layers.Layer):
         for embedding in (self.source_embedding, self.target_embedding):
             if not embedding.built:
                 embedding.build((None, None))
-        x, sizes = keras.KerasTensor((None, None, self.embedding_dim), self.compute_dtype), []
+        x, sizes = keras.KerasTensor((None, STEPS, self.embedding_dim), self.compute_dtype), []
         for layer in self.encoder_parts:
             if not layer.built:
-                layer.build(x.shape)
+                layer.build((None, None, x.shape[-1]))
             x, *states = tree.flatten(layer.compute_output_spec(x))
             sizes.append([state.shape[-1] for state in states if len(state.shape) == 2])
-        if len(x.shape) != 3:
-            raise ValueError(f"Argument `encoder` must return a sequence (B, S, M), got shape {tuple(x.shape)}.")
+            if len(x.shape) != 3 or x.shape[1] != STEPS:
+                raise ValueError(
+                    f"Argument `encoder` must return a sequence as long as it reads, (B, {STEPS}, M) for {STEPS} "
+                    f'steps, got shape {tuple(x.shape)}: give a convolution padding="same" and no strides.'
+                )
+        memory_shape = (None, None, x.shape[-1])
         if self.encoder_norm is not None:
-            self.encoder_norm.build(x.shape)
-        sizes = sizes if all(sizes) else [[x.shape[-1]]]
-        self.decoding.build((None, None, self.embedding_dim), tuple(x.shape), sizes)
+            self.encoder_norm.build(memory_shape)
+        cells = [type(getattr(layer, "cell", None)) for layer in self.encoder_parts]
+        if not all(sizes):
+            sizes, cells = [[x.shape[-1]]], [None]
+        self.decoding.build((None, None, self.embedding_dim), memory_shape, sizes, cells)
         size = self.decoding.units
         for layer in (self.readout, self.scores):
             if layer is not None:
@@ -170,6 +194,9 @@ class EncoderDecoder(keras.layers.Layer):
     def call(self, source, target, training=False):
         encoded = self.encode(source, training)
         return self.logits(self.decode(target, encoded, training)[0], training)
+
+    def compute_output_spec(self, source, target, training=False):
+        return keras.KerasTensor((*target.shape, self.target_size), "float32")
 
     def encode(self, source, training=False):
         """`Encoded`, of ids `(B, S)`."""
@@ -208,13 +235,16 @@ class EncoderDecoder(keras.layers.Layer):
         state = self.decoding.begin(encoded)
         tiled = Encoded(*tile_beams((encoded.memory, encoded.keep), width), None)
         constants = self.decoding.prepare(tile_beams(state, width), tiled)
-        forbidden = ops.where(ops.arange(self.target_size) < FORBIDDEN, float("-inf"), 0.0)
 
         def step(tokens, state):
             h, state = self.decoding.step(self._vectors(self.target_embedding, tokens), state, constants)
-            return self.logits(h) + ops.cast(forbidden, "float32"), state
+            return self.allowed(self.logits(h)), state
 
         return step, state
+
+    def allowed(self, logits):
+        """Logits of what may be said: -inf for padding, unknown and start."""
+        return ops.where(ops.arange(self.target_size) < FORBIDDEN, float("-inf"), logits)
 
     def _vectors(self, embedding, ids):
         """Vectors `(..., E)` of ids, of about unit variance."""

@@ -16,6 +16,7 @@ def encoder_layers(
     return_sequences,
     recurrent_dropout=0.0,
     return_state=False,
+    dtype=None,
 ):
     """The layers of an encoder, the lowest first.
 
@@ -28,6 +29,7 @@ def encoder_layers(
             are taken as they are.
         recurrent_dropout: of a named encoder; a cell or layer has its own.
         return_state: whether each layer also returns its final states. Layers without such an argument do not.
+        dtype: of what is made here; a cell or layer keeps its own.
 
     Returns:
         A list of `keras.layers.Layer`.
@@ -45,8 +47,8 @@ def encoder_layers(
     for level in range(depth):
         returns = {"return_sequences": return_sequences or level < depth - 1, "return_state": return_state}
         name = f"encoder_{level + 1}"
-        layer = _layer(encoder, units, returns, recurrent_dropout, f"{name}_one_way" if bidirectional else name)
-        layers.append(Bidirectional(layer, name=name) if bidirectional else layer)
+        layer = _layer(encoder, units, returns, recurrent_dropout, f"{name}_one_way" if bidirectional else name, dtype)
+        layers.append(Bidirectional(layer, name=name, dtype=dtype) if bidirectional else layer)
     return layers
 
 
@@ -59,11 +61,11 @@ def check_encoder(name, encoder, *others):
         raise ValueError(f"Argument `{name}` must be a name, a cell or a layer, got {type(encoder).__name__}.")
 
 
-def _layer(encoder, units, returns, recurrent_dropout, name):
+def _layer(encoder, units, returns, recurrent_dropout, name, dtype):
     if isinstance(encoder, str):
-        return ENCODERS[encoder](units, **returns, recurrent_dropout=recurrent_dropout, name=name)
+        return ENCODERS[encoder](units, **returns, recurrent_dropout=recurrent_dropout, name=name, dtype=dtype)
     if is_cell(encoder):
-        return RNN(type(encoder).from_config(encoder.get_config()), **returns, name=name)
+        return RNN(type(encoder).from_config(encoder.get_config()), **returns, name=name, dtype=dtype)
     config = {**encoder.get_config(), "name": name}
     wrapped = [config[key] for key in ("layer", "backward_layer") if config.get(key)]  # of Bidirectional
     for one in [config, *(w["config"] for w in wrapped)]:

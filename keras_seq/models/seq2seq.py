@@ -1,5 +1,6 @@
 """`seq2seq_model`: from a text to another, token by token."""
 
+from keras_seq.checks import share
 from keras_seq.layers.tokenizer import check_tokenizer
 from keras_seq.losses import TokenCrossentropy
 from keras_seq.metrics import Perplexity, TokenAccuracy
@@ -19,7 +20,7 @@ def seq2seq_model(
     depth=1,
     units=256,
     embedding_dim=None,
-    num_heads=4,
+    num_heads=None,
     hidden_units=None,
     shared_embeddings=False,
     dropout=0.1,
@@ -47,7 +48,7 @@ def seq2seq_model(
         depth: layers of the encoder, and of the decoder.
         units: size of the layers; of a bidirectional one in each direction.
         embedding_dim: size `E` of the embeddings; None for `units`.
-        num_heads: of the attention of a transformer.
+        num_heads: of the attention of a transformer; None for 4.
         hidden_units: of its feed-forward part; None for `4 * units`.
         shared_embeddings: False; `"target"`, to score tokens by their embeddings (Press and Wolf, 2017, arXiv
             1608.05859); or True, which also embeds the source by them, and needs a joint vocabulary.
@@ -76,6 +77,12 @@ def seq2seq_model(
     """
     check_tokenizer("source_vectorizer", source_vectorizer)
     check_tokenizer("target_vectorizer", target_vectorizer)
+    share("label_smoothing", label_smoothing)
+    if shared_embeddings is True and not _alike(source_vectorizer, target_vectorizer):
+        raise ValueError(
+            "Argument `shared_embeddings` needs one vocabulary, and `source_vectorizer` and `target_vectorizer` have "
+            "two: give the same tokenizer twice, made from the texts of both sides, or share 'target' alone."
+        )
     network = EncoderDecoder(
         source_vectorizer.size,
         target_vectorizer.size,
@@ -102,3 +109,8 @@ def seq2seq_model(
         metrics=[TokenAccuracy(), Perplexity()],
     )
     return model
+
+
+def _alike(*tokenizers):
+    """Whether the ids of tokenizers stand for the same tokens."""
+    return len({(one.split, one.lowercase, *one.vocabulary) for one in tokenizers}) == 1

@@ -49,6 +49,12 @@ class Seq2Seq(keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
+        if not isinstance(inputs, dict) or not {"source", "target"} <= set(inputs):
+            given = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+            raise ValueError(
+                f"Model {self.name!r} reads a dict of ids, `source` (B, S) and `target` (B, T), as "
+                f"ks.data.pair_dataset makes it, got {given}: strings are for `fit`, `evaluate` and `translate`."
+            )
         source, target = inputs["source"], inputs["target"]
         training = bool(training)
         if not training or not self.scheduled_sampling:
@@ -59,7 +65,7 @@ class Seq2Seq(keras.Model):
 
     def _partly_said(self, target, encoded):
         """Targets of which some tokens are those that the model itself would have said there."""
-        logits = self.network.logits(self.network.decode(target, encoded)[0])
+        logits = self.network.allowed(self.network.logits(self.network.decode(target, encoded)[0]))
         said = ops.cast(ops.argmax(logits, axis=-1), target.dtype)
         said = ops.concatenate([target[:, :1], said[:, :-1]], axis=1)
         drawn = keras.random.uniform(ops.shape(target), seed=self.seed_generator) < self.scheduled_sampling
@@ -71,31 +77,41 @@ class Seq2Seq(keras.Model):
         Strings are batched by number of tokens, as by `ks.data.pair_dataset`, or by `batch_size` pairs; their order is
         another one each epoch, unless `shuffle=False`.
         """
-        if isinstance(validation_data, (tuple, list)) and are_strings(validation_data[0]):
-            validation_data = self._pairs(*validation_data, batch_size=kwargs.get("validation_batch_size"))
-        if are_strings(x):
-            if kwargs.get("validation_split") or kwargs.get("sample_weight") is not None:
+        if isinstance(validation_data, (tuple, list)) and len(validation_data) and are_strings(validation_data[0]):
+            if len(validation_data) != 2:
                 raise InputError(
-                    "Arguments `validation_split` and `sample_weight` do not go with strings: cut the pairs by "
-                    "ks.data.split, and give `validation_data`."
+                    f"Argument `validation_data` must be (sources, targets) where it holds strings, got "
+                    f"{len(validation_data)} parts."
                 )
-            x, y, batch_size = self._pairs(x, y, batch_size, shuffle), None, None
+            validation_data = self._pairs(*validation_data, kwargs.get("validation_batch_size"))
+        if are_strings(x):
+            x, y, batch_size = self._pairs(x, y, batch_size, shuffle, **kwargs), None, None
         shuffle = shuffle and not hasattr(x, "element_spec")  # Keras shuffles arrays; datasets come shuffled
         return super().fit(x, y, batch_size=batch_size, validation_data=validation_data, shuffle=shuffle, **kwargs)
 
     def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
         """`keras.Model.evaluate`, for strings too."""
         if are_strings(x):
-            x, y, batch_size = self._pairs(x, y, batch_size), None, None
+            x, y, batch_size = self._pairs(x, y, batch_size, **kwargs), None, None
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
     def predict(self, x, **kwargs):
-        """`keras.Model.predict`: logits, of ids. Strings are for `translate`."""
+        """`keras.Model.predict`: logits, of ids. Strings are for `translate`.
+
+        On JAX all batches must be of one shape.
+        """
         if are_strings(x):
             raise InputError("`predict` gives logits, of ids of both sides: for strings call `translate(texts)`.")
         return super().predict(x, **kwargs)
 
-    def _pairs(self, sources, targets=None, batch_size=None, shuffle=False):
+    def _pairs(self, sources, targets=None, batch_size=None, shuffle=False, **kwargs):
+        """The dataset of two lists of strings, or an error for what does not go with strings."""
+        for name in ("validation_split", "sample_weight", "class_weight"):
+            if kwargs.get(name) is not None and kwargs[name] != 0.0:
+                raise InputError(
+                    f"Argument `{name}` does not go with strings: for validation cut the pairs by ks.data.split and "
+                    "give `validation_data`; for weights give ids, as ks.data.pair_dataset makes them."
+                )
         from keras_seq.data.pairs import pair_dataset, paired
 
         frame = paired(sources, [] if targets is None else targets)
@@ -173,8 +189,8 @@ class Seq2Seq(keras.Model):
         """
         if format != "tf_saved_model":
             raise ValueError(
-                f"Argument `format` must be 'tf_saved_model', got {format!r}: no other format has strings. Models of "
-                "ids can be exported by calling `keras.Model.export(model, ...)`."
+                f"Argument `format` must be 'tf_saved_model', got {format!r}: the graph takes strings, which no other "
+                "format has."
             )
         how = self._search(beam_width, n_best, length_penalty, max_length, return_attention)
         serve = serving(self, *how, return_attention)

@@ -13,6 +13,8 @@ from keras_seq.decoding.beam import penalties
 from keras_seq.errors import InputError
 from keras_seq.layers.tokenizer import END, PADDING, START
 
+PROGRAMS = 8  # that are kept: each way to search is one
+
 
 class Translation(NamedTuple):
     """One translation of a text.
@@ -60,19 +62,21 @@ def serving(model, width, n_best, length_penalty, max_length, with_attention):
         source = model.source_vectorizer(text)
         limits = ops.full(ops.shape(source)[:1], max_length, "int32")
         tokens, lengths, scores = search(network, source, limits, width, shown, length_penalty)
-        tokens = tokens[:, :, : ops.max(lengths)]
+        longest = ops.max(lengths, initial=0)
+        tokens = tokens[:, :, :longest]
         results = {"text": model.target_vectorizer.detokenize(tokens), "score": scores}
         if with_attention:
-            rows = ops.reshape(tokens, (-1, ops.shape(tokens)[-1]))
-            weights = attention(network, ops.repeat(source, shown, axis=0), rows)
-            results["attention"] = ops.reshape(weights, (-1, shown, *ops.shape(weights)[1:]))
+            batch, steps = ops.shape(source)
+            said = ops.reshape(tokens, (batch * shown, longest))
+            weights = attention(network, ops.repeat(source, shown, axis=0), said)
+            results["attention"] = ops.reshape(weights, (batch, shown, longest, steps))
         return results if n_best else {name: value[:, 0] for name, value in results.items()}
 
     return serve
 
 
 class Translator:
-    """Translates lists of strings by a model, in batches of like length; keeps the programs that it has compiled."""
+    """Translates lists of strings by a model, in batches of like length; keeps the last programs that it compiled."""
 
     def __init__(self, model):
         self.model = model
@@ -101,17 +105,20 @@ class Translator:
         texts = self._texts(tokens)
         weights = self._attention(rows, tokens, lengths, batch_size) if with_attention else None
         read = self.model.source_vectorizer.tokens(source[: len(rows)])
-        said = [self.model.target_vectorizer.tokens(one) for one in tokens]
+        n = tokens.shape[1]
+        said = self.model.target_vectorizer.tokens(tokens.reshape(len(rows) * n, -1))
+        if not np.isfinite(scores).any(axis=1).all():
+            raise ValueError(f"Model {self.model.name!r} says nothing that has a probability: are its weights NaN?")
         return [
             [
                 Translation(
                     texts[i][k],
                     float(scores[i, k]),
                     read[i],
-                    said[i][k],
+                    said[i * n + k],
                     weights[i, k, : lengths[i, k], : len(rows[i])] if with_attention else None,
                 )
-                for k in np.flatnonzero(scores[i] > -np.inf)
+                for k in np.flatnonzero(np.isfinite(scores[i]))
             ]
             for i in range(len(rows))
         ]
@@ -140,10 +147,14 @@ class Translator:
 
     def _program(self, name, function, ranks, how):
         key = (name, *how)
-        if key not in self.programs:
-            network = self.model.network
-            self.programs[key] = native.program(lambda *ids: function(network, *ids, *how), network, ranks)
-        return self.programs[key]
+        network = self.model.network
+        program = self.programs.pop(key, None) or native.program(
+            lambda *ids: function(network, *ids, *how), network, ranks
+        )
+        self.programs[key] = program  # the last that was used stands last
+        if len(self.programs) > PROGRAMS:
+            self.programs.pop(next(iter(self.programs)))
+        return program
 
 
 def checked_search(network, beam_width, n_best, length_penalty, max_length):

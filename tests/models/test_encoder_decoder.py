@@ -12,6 +12,7 @@ from keras_seq.models.encoder_decoder import EncoderDecoder
 
 SOURCE, TARGET, UNITS = 17, 19, 6  # sizes of the vocabularies
 B, S, T = 3, 7, 5
+EAGERLY = keras.backend.backend() == "tensorflow"  # which there is faster than to compile
 
 KINDS = {
     "gru": {},
@@ -30,7 +31,9 @@ KINDS = {
 
 
 def network_of(kind=None, **arguments):
-    arguments = {"units": UNITS, "num_heads": 3, "dropout": 0.3, **(KINDS[kind] if kind else {}), **arguments}
+    arguments = {"units": UNITS, "dropout": 0.3, **(KINDS[kind] if kind else {}), **arguments}
+    if "transformer" in (arguments.get("encoder"), arguments.get("decoder")):
+        arguments.setdefault("num_heads", 3)
     network = EncoderDecoder(SOURCE, TARGET, T, **arguments)
     rng = np.random.default_rng(5)
     for weight in network.weights:  # biases too
@@ -102,7 +105,7 @@ def test_all_weights_are_trained(kind, ids):
     network = network_of(kind, dropout=0.0)
     inputs = [keras.Input((None,), dtype="int32") for _ in range(2)]
     model = keras.Model(inputs, network(*inputs))
-    model.compile(keras.optimizers.SGD(1.0), ks.losses.TokenCrossentropy(), run_eagerly=True)
+    model.compile(keras.optimizers.SGD(1.0), ks.losses.TokenCrossentropy(), run_eagerly=EAGERLY)
     before = model.get_weights()
     model.fit(list(ids), np.roll(ids[1], -1, axis=1), verbose=0)
     moved = {w.path: np.abs(a - b).max() for w, a, b in zip(model.weights, before, model.get_weights(), strict=True)}
@@ -159,6 +162,15 @@ def test_others_go_through_a_layer(ids):
     np.testing.assert_allclose(state, np.tanh(np.concatenate([forward, backward], axis=1) @ kernel + bias), atol=1e-5)
 
 
+def test_no_output_is_taken_for_a_memory_cell(ids):
+    """Two directions of a GRU leave as many states as an LSTM has."""
+    network = network_of(bidirectional=True, decoder="lstm")
+    (bridge,) = network.decoding.bridges
+    assert [layer.units for layer in bridge] == [UNITS, UNITS]
+    assert network_of(encoder="simple_rnn", decoder="gru").decoding.bridges != [None]
+    assert network_of(encoder="gru", decoder="gru").decoding.bridges == [None]
+
+
 def test_the_summary_of_an_encoder_without_states_is_the_mean(ids):
     network = network_of("transformer to gru")
     encoded = network.encode(ids[0])
@@ -186,21 +198,91 @@ def test_the_output_is_brought_to_the_size_of_the_embeddings(ids):
     assert network(*ids).shape == (B, T, TARGET)
 
 
-def test_dropout_acts_in_training_alone(ids):
+@pytest.mark.parametrize("kind", KINDS)
+def test_dropout_acts_in_training_alone(kind, ids):
+    network = network_of(kind)
+    encoded = network.encode(ids[0])
+    h, _ = network.decode(ids[1], encoded)
+    for part in (
+        lambda training: network.encode(ids[0], training=training).memory,
+        lambda training: network.decode(ids[1], encoded, training=training)[0],
+        lambda training: network.logits(h, training=training),
+    ):
+        np.testing.assert_array_equal(part(False), part(False))
+        assert np.abs(np.asarray(part(True)) - np.asarray(part(False))).max() > 0.01
+
+
+def test_recurrent_dropout_reaches_all_cells():
+    network = network_of("lstm", recurrent_dropout=0.4)
+    directions = [one for layer in network.encoder_parts for one in (layer.forward_layer, layer.backward_layer)]
+    assert [one.cell.recurrent_dropout for one in directions] == [0.4] * 4
+    assert [cell.recurrent_dropout for cell in network.decoding.cells] == [0.4] * 2
+    assert [cell.dropout for cell in network.decoding.cells] == [0, 0.3]
+
+
+# Attention
+
+
+@pytest.mark.parametrize(
+    ("attention", "attend"),
+    [
+        ("additive", "before"),
+        ("normalized_additive", "before"),
+        (ks.layers.AdditiveScore(4), "before"),
+        ("dot", "after"),
+        ("scaled_dot", "after"),
+        ("general", "after"),
+        (ks.layers.GeneralScore(), "after"),
+    ],
+)
+def test_additive_scores_attend_before_the_step(attention, attend):
+    network = network_of(attention=attention)
+    assert network.decoding.rnn.cell.attend == attend
+    other = network_of(attention=attention)
+    assert not {id(w) for w in network.weights} & {id(w) for w in other.weights}  # a score layer is copied
+
+
+def test_the_weights_of_a_transformer_are_the_mean_of_its_top_block(ids):
     network = network_of("transformer")
-    np.testing.assert_array_equal(network(*ids), network(*ids))
-    assert np.abs(np.asarray(network(*ids, training=True)) - np.asarray(network(*ids))).max() > 0.01
+    encoded = network.encode(ids[0])
+    x = network.target_embedding(ids[1]) * UNITS**0.5
+    for block in network.decoding.blocks:
+        x, _, of_heads = block(x, encoded.memory, memory_mask=encoded.keep, return_attention_scores=True)
+    assert of_heads.shape == (B, 3, T, S)
+    np.testing.assert_allclose(network.decode(ids[1], encoded)[1], np.asarray(of_heads).mean(axis=1), atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "transformer"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_half_precision(kind, ids):
-    network = network_of(kind, dtype="mixed_float16")
-    logits = network(*ids)
-    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+    """All of it, by its own policy or by the global one; a copy has the policy of its config."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        layers = {name: _fresh(value) for name, value in KINDS[kind].items()}
+        network = network_of(**layers)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    copies = [keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))]
+    if not any(isinstance(value, keras.layers.Layer) for value in KINDS[kind].values()):  # those have their own
+        copies.append(network_of(kind, dtype="mixed_float16"))
     single = network_of(kind)
-    single.set_weights(network.get_weights())
-    np.testing.assert_allclose(logits, single(*ids), atol=0.05)
-    np.testing.assert_allclose(stepwise(network, *ids)[..., 3:], np.asarray(logits)[..., 3:], atol=0.05)
+    for copy in (network, *copies):
+        copy.set_weights(single.get_weights())
+        others = [one for one in copy._flatten_layers() if one.compute_dtype != "float16"]
+        assert [one.name for one in others] == []
+        logits = copy(*ids)
+        assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+        np.testing.assert_allclose(logits, single(*ids), atol=0.1)
+        np.testing.assert_allclose(stepwise(copy, *ids)[..., 3:], np.asarray(logits)[..., 3:], atol=0.05)
+
+
+def _fresh(value):
+    """A layer made anew, under the policy of now."""
+    if not isinstance(value, keras.layers.Layer):
+        return value
+    config = {name: part for name, part in value.get_config().items() if name != "dtype"}
+    if "layer" in config:
+        return type(value)(_fresh(value.forward_layer))
+    return type(value).from_config(config)
 
 
 @pytest.mark.parametrize(
@@ -208,16 +290,35 @@ def test_half_precision(kind, ids):
     [
         ({"encoder": "elman"}, "`encoder` must be a cell, a layer or one of simple_rnn, lstm, gru, transformer, got"),
         ({"decoder": 3}, "`decoder` must be a name, a cell or a layer, got int"),
-        ({"encoder": keras.layers.Conv1D(5, 3, padding="same")}, "`encoder` is a layer without a cell, Conv1D: say as"),
-        ({"encoder": keras.layers.GlobalAveragePooling1D(), "decoder": "gru"}, "`encoder` must return a sequence"),
-        ({"encoder": "transformer", "attention": None}, "`attention` is None, and a transformer cannot"),
-        ({"encoder": "transformer", "bidirectional": True}, "`bidirectional` is for recurrent encoders"),
-        ({"decoder": "transformer", "input_feeding": True}, "`input_feeding` is for recurrent decoders"),
+        (
+            {"encoder": keras.layers.Conv1D(5, 3, padding="same")},
+            "is a layer without a cell, Conv1D: give as `decoder`",
+        ),
+        (
+            {"encoder": keras.layers.LSTM(5)},
+            "a layer with a cell that cannot attend, LSTMCell, LSTM: give as `decoder`",
+        ),
+        (
+            {"encoder": keras.layers.GlobalAveragePooling1D(), "decoder": "gru"},
+            "`encoder` must return a sequence as lo",
+        ),
+        (
+            {"encoder": keras.layers.Conv1D(5, 3), "decoder": "gru"},
+            r"got shape \(None, 62, 5\): give a convolution pad",
+        ),
+        ({"encoder": "transformer", "attention": None}, "`attention` is for a recurrent decoder, and there is none"),
+        ({"decoder": "transformer", "attention": "dot"}, "`attention` is for a recurrent decoder, and there is none"),
+        ({"encoder": "transformer", "bidirectional": True}, "`bidirectional` is for a recurrent encoder"),
+        ({"decoder": "transformer", "input_feeding": True}, "`input_feeding` is for a recurrent decoder"),
+        ({"encoder": "transformer", "recurrent_dropout": 0.1}, "`recurrent_dropout` is for recurrent layers"),
+        ({"num_heads": 2}, "`num_heads` and `hidden_units` is for a transformer, and there is none"),
+        ({"bidirectional": "no"}, "`bidirectional` must be True or False, got 'no'"),
+        ({"shared_embeddings": 1}, "`shared_embeddings` must be False, True or 'target', got 1"),
         ({"encoder": "transformer", "embedding_dim": 4}, "`embedding_dim` must be that of a transformer, `units`, 6"),
         ({"shared_embeddings": True}, "`shared_embeddings` needs one vocabulary for both sides"),
         ({"shared_embeddings": "source"}, "`shared_embeddings` must be False, True or 'target', got 'source'"),
         ({"attention": None, "input_feeding": True}, "`input_feeding` feeds what attention has read"),
-        ({"attention": "cosine"}, "cosine"),
+        ({"attention": "cosine"}, "`attention` must be None, a score layer or one of dot, .*, got 'cosine'"),
         ({"dropout": 1.0}, "`dropout` must be a number at least 0 and below 1"),
         ({"units": 0}, "`units` must be a positive integer"),
         ({"depth": 0}, "`depth` must be a positive integer"),
@@ -226,4 +327,4 @@ def test_half_precision(kind, ids):
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
-        EncoderDecoder(SOURCE, TARGET, T, **{"units": UNITS, "num_heads": 3, **arguments})
+        EncoderDecoder(SOURCE, TARGET, T, **{"units": UNITS, **arguments})

@@ -8,12 +8,14 @@ import keras_seq as ks
 from keras_seq.models.seq2seq import seq2seq_model
 
 LETTERS = ks.layers.Tokenizer(list("abcdef"), split="characters", max_length=6)
+OTHERS = ks.layers.Tokenizer(list("uvwxyz"), split="characters", max_length=6)
 SOURCES = ["ab", "bca", "f", "caf", "defd", "bed", "face", "ad"]
 TARGETS = [text[::-1] for text in SOURCES]
 
 
 def model_of(**arguments):
-    small = {"units": 12, "num_heads": 2, "dropout": 0.0, "learning_rate": 0.03}
+    small = {"units": 12, "dropout": 0.0, "learning_rate": 0.03}
+    small |= {"num_heads": 2} if arguments.get("encoder") == "transformer" else {}
     return seq2seq_model(LETTERS, LETTERS, **{**small, **arguments})
 
 
@@ -64,14 +66,25 @@ def test_strings_datasets_and_ids_are_the_same_to_it():
     assert of_strings["token_accuracy"] == pytest.approx((logits.argmax(axis=-1) == labels)[kept].mean(), rel=1e-5)
 
 
+@pytest.mark.tensorflow
 def test_validation_by_strings():
     model = model_of()
+    batches = []
+    counter = keras.callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: batches.append(batch))
     history = model.fit(
-        SOURCES[2:], TARGETS[2:], batch_size=3, epochs=2, validation_data=(SOURCES[:2], TARGETS[:2]), verbose=0
+        SOURCES[2:],
+        TARGETS[2:],
+        batch_size=3,
+        epochs=2,
+        validation_data=(SOURCES[:2], TARGETS[:2]),
+        validation_batch_size=1,
+        verbose=0,
+        callbacks=[counter],
     ).history
+    assert batches == [0, 1] * 2
     assert {"val_loss", "val_token_accuracy", "val_perplexity"} <= set(history)
     assert int(model.optimizer.iterations) == 4
-    last = model.evaluate(SOURCES[:2], TARGETS[:2], verbose=0, return_dict=True)
+    last = model.evaluate(SOURCES[:2], TARGETS[:2], batch_size=1, verbose=0, return_dict=True)
     assert history["val_loss"][-1] == pytest.approx(last["loss"], rel=1e-4)
 
 
@@ -107,13 +120,16 @@ def test_what_the_model_would_have_said_takes_the_place_of_some_tokens(rng):
     for rate in (0.25, 0.9):
         model = model_of(scheduled_sampling=rate)
         mixed = np.asarray(model._partly_said(keras.ops.convert_to_tensor(target), model.network.encode(source)))
-        said = np.asarray(model.network(source, target)).argmax(axis=-1)
+        said = 3 + np.asarray(model.network(source, target))[..., 3:].argmax(axis=-1)  # of what may be said
         said = np.concatenate([target[:, :1], said[:, :-1]], axis=1)
         assert np.all((mixed == target) | (mixed == said))
         assert np.all(mixed[:, 0] == 2)
         assert np.all(mixed[:100, 5:] == 0)
         differ = (said != target) & (target != 0)
-        assert (mixed == said)[differ].mean() == pytest.approx(rate, abs=0.05)
+        taken = (mixed == said) & differ
+        assert taken.sum() / differ.sum() == pytest.approx(rate, abs=0.05)
+        of_row, n = taken[100:, 1:].sum(axis=1), differ[100:, 1:].sum(axis=1)  # each token is drawn by itself
+        assert np.var(of_row - rate * n) == pytest.approx(np.mean(n * rate * (1 - rate)), rel=0.3)
 
 
 def test_sampling_is_for_training_alone():
@@ -126,6 +142,21 @@ def test_sampling_is_for_training_alone():
     np.testing.assert_array_equal(plain(inputs, training=True), plain(inputs))
 
 
+@pytest.mark.tensorflow
+def test_strings_come_in_another_order_each_epoch():
+    losses = []
+    for shuffle in (True, False):
+        keras.utils.set_random_seed(3)
+        model = model_of(learning_rate=0.0)
+        of_batches = []
+        keep = keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs, k=of_batches: k.append(logs["loss"]))
+        model.fit(SOURCES, TARGETS, batch_size=1, epochs=2, shuffle=shuffle, verbose=0, callbacks=[keep])
+        losses.append(np.reshape(of_batches, (2, -1)))
+    assert np.abs(losses[0][0] - losses[0][1])[:-1].max() > 1e-3
+    np.testing.assert_allclose(losses[1][0], losses[1][1], atol=1e-5)
+
+
+@pytest.mark.tensorflow
 def test_it_learns_from_what_it_says_itself():
     model = model_of(bidirectional=True, scheduled_sampling=0.3)
     model.fit(SOURCES, TARGETS, epochs=90, verbose=0)
@@ -162,6 +193,7 @@ def test_the_artefact(tmp_path):
     assert ks.saving.load(tmp_path / "dir").translate(SOURCES) == model.translate(SOURCES)
 
 
+@pytest.mark.tensorflow
 def test_a_resumed_training_ends_as_one_that_was_not(tmp_path):
     def train(folder, epochs):
         keras.utils.set_random_seed(1)
@@ -184,7 +216,17 @@ def test_a_resumed_training_ends_as_one_that_was_not(tmp_path):
         (lambda m: m.fit(["a", "b"]), "There are 2 sources and 0 targets"),
         (lambda m: m.fit(["a", " "], ["a", "b"]), "Column 'source' must hold .* in row 1"),
         (lambda m: m.fit(["a", "b"], ["a", ""]), "Column 'target' must hold .* in row 1"),
-        (lambda m: m.fit(["a"], ["a"], validation_split=0.5), "`validation_split` and `sample_weight` do not go"),
+        (lambda m: m.fit(["a"], ["a"], validation_split=0.5), "`validation_split` does not go with strings"),
+        (lambda m: m.fit(["a"], ["a"], class_weight={0: 1}), "`class_weight` does not go with strings"),
+        (lambda m: m.evaluate(["a"], ["a"], sample_weight=[1]), "`sample_weight` does not go with strings"),
+        (
+            lambda m: m.fit(["a"], ["a"], validation_data=(["a"], ["a"], [1])),
+            "must be .sources, targets. where .* got 3",
+        ),
+        (lambda m: m({"source": np.ones((1, 2))}), r"reads a dict of ids, .* got \['source'\]: strings are for"),
+        (lambda m: m(np.ones((1, 2))), "reads a dict of ids, .*: strings are for"),
+        (lambda m: model_of(label_smoothing=2), "`label_smoothing` must be a number at least 0 and below 1"),
+        (lambda m: seq2seq_model(LETTERS, OTHERS, shared_embeddings=True), "`shared_embeddings` needs one vocabulary"),
         (lambda m: m.evaluate(["a", "b"], ["a"]), "There are 2 sources and 1 targets"),
         (lambda m: m.predict(["a"]), "`predict` gives logits, of ids of both sides: for strings call `translate"),
         (lambda m: model_of(scheduled_sampling=1.0), "`scheduled_sampling` must be a number at least 0 and below 1"),

@@ -13,13 +13,13 @@ TEXTS = ["abc", "", "f", "bad cafe", "deaf", "a b c d e f", "☃b", "ccc"]
 KINDS = {
     "gru": {"bidirectional": True},
     "fed": {"encoder": "lstm", "attention": "dot", "input_feeding": True, "depth": 2},
-    "transformer": {"encoder": "transformer", "depth": 2},
+    "transformer": {"encoder": "transformer", "depth": 2, "num_heads": 2},
     "blind": {"attention": None},
 }
 
 
 def model_of(kind="gru", scale=1.5, **arguments):
-    model = ks.models.seq2seq_model(LETTERS, LETTERS, **{"units": 8, "num_heads": 2, **KINDS[kind], **arguments})
+    model = ks.models.seq2seq_model(LETTERS, LETTERS, **{"units": 8, **KINDS[kind], **arguments})
     rng = np.random.default_rng(3)
     for weight in model.network.weights:  # far from uniform, so that no rounding decides what is said
         if keras.backend.is_float_dtype(weight.dtype):
@@ -79,6 +79,7 @@ def test_beams_score_what_they_say(model):
             assert one.score == pytest.approx(p / ((5 + len(ids)) / 6) ** 0.6, abs=1e-4)
 
 
+@pytest.mark.tensorflow
 def test_a_wider_beam_finds_no_less(model):
     narrow, wide = (model.translate(TEXTS, beam_width=width, n_best=1, length_penalty=0) for width in (1, 6))
     assert all(b[0].score >= a[0].score - 1e-4 for a, b in zip(narrow, wide, strict=True))
@@ -93,6 +94,7 @@ def test_company_and_order_change_nothing(model):
     assert model.translate([]) == []
 
 
+@pytest.mark.tensorflow
 def test_long_texts_are_cut_and_unheard_symbols_are_unknown():
     model = model_of()
     assert (
@@ -104,6 +106,7 @@ def test_long_texts_are_cut_and_unheard_symbols_are_unknown():
     assert model.translate(["☃"], n_best=1)[0][0].source_tokens == ["<unknown>"]
 
 
+@pytest.mark.tensorflow
 def test_limits_of_the_length():
     model = model_of()
     assert max(len(best[0].tokens) for best in model.translate(TEXTS, n_best=1)) == 10  # and the end
@@ -151,6 +154,25 @@ def test_bad_arguments(texts, how, message):
         model_of().translate(texts, **how)
 
 
+def test_a_broken_model_says_so():
+    model = model_of()
+    model.network.scores.bias.assign(np.full(LETTERS.size, np.nan))
+    for width in (1, 4):
+        with pytest.raises(ValueError, match="says nothing that has a probability: are its weights NaN"):
+            model.translate(["abc"], beam_width=width)
+
+
+@pytest.mark.tensorflow
+def test_few_programs_are_kept():
+    model = model_of(units=2)
+    for penalty in np.linspace(0, 1, 10):
+        model.translate(["a"], beam_width=2, length_penalty=float(penalty), max_length=1)
+    assert len(model._translator.programs) == 8
+    last = dict(model._translator.programs)
+    model.translate(["a"], beam_width=2, length_penalty=1.0, max_length=1)
+    assert model._translator.programs == last
+
+
 def test_a_model_without_attention_has_no_weights():
     with pytest.raises(ValueError, match="asks for weights of a model without attention"):
         model_of("blind").translate(["a"], return_attention=True)
@@ -165,9 +187,11 @@ import tensorflow as tf
 assert "keras_seq" not in sys.modules
 loaded = tf.saved_model.load("served")
 answers = loaded.signatures["translate"](tf.constant(json.load(open("texts.json"))))
+nothing = loaded.signatures["translate"](tf.zeros([0], tf.string))
 names = sorted(loaded.signatures)
 print(json.dumps({name: value.numpy().tolist() for name, value in answers.items() if name != "text"} | {
-    "text": [[t.decode() for t in row] for row in answers["text"].numpy()], "names": names}))
+    "text": [[t.decode() for t in row] for row in answers["text"].numpy()], "names": names,
+    "shapes of nothing": {name: list(value.shape) for name, value in nothing.items()}}))
 """
 
 
@@ -183,6 +207,8 @@ def test_the_saved_model_says_the_same_by_tensorflow_alone(model, tmp_path):
     (tmp_path / "texts.json").write_text(json.dumps(TEXTS))
     served = json.loads(run_code(SERVE, tmp_path, block={"keras_seq", "keras"}))
     assert served["names"] == ["serving_default", "translate"]
+    of_nothing = {"text": [0, 2], "score": [0, 2], **({"attention": [0, 2, 0, 0]} if weighs else {})}
+    assert served["shapes of nothing"] == of_nothing
     expected = model.translate(TEXTS, **how, max_length=7)
     for best, texts, scores in zip(expected, served["text"], served["score"], strict=True):
         assert texts[: len(best)] == [one.text for one in best]
