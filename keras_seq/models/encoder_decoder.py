@@ -109,8 +109,15 @@ class EncoderDecoder(keras.layers.Layer):
                 "Argument `shared_embeddings` needs one vocabulary for both sides: give the same tokenizer twice, made "
                 "from the texts of both, or share those of the 'target' with the output alone."
             )
-        transformers = [kind for kind in (self.encoder, self._decoder_kind) if self._is_transformer(kind)]
-        if transformers and self.embedding_dim != self.units:
+        if not any(self._is_transformer(kind) for kind in (self.encoder, self._decoder_kind)):
+            return
+        heads = positive_integer("num_heads", self.num_heads or 4)
+        if self.units % (2 * heads):
+            raise ValueError(
+                f"Argument `units` must be a multiple of twice `num_heads` in a transformer, of {2 * heads}, got "
+                f"{self.units}: positions turn pairs of the columns of each head."
+            )
+        if self.embedding_dim != self.units:
             raise ValueError(
                 f"Argument `embedding_dim` must be that of a transformer, `units`, {self.units}, got "
                 f"{self.embedding_dim}: leave it out."

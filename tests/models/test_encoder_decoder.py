@@ -322,7 +322,10 @@ def _fresh(value):
         ({"dropout": 1.0}, "`dropout` must be a number at least 0 and below 1"),
         ({"units": 0}, "`units` must be a positive integer"),
         ({"depth": 0}, "`depth` must be a positive integer"),
-        ({"encoder": "transformer", "num_heads": 4}, "`units` must be a multiple of `num_heads`, got 6 and 4"),
+        (
+            {"encoder": "transformer", "num_heads": 4},
+            "`units` must be a multiple of twice `num_heads` in a transformer, of 8, got 6",
+        ),
     ],
 )
 def test_bad_arguments(arguments, message):
