@@ -314,7 +314,10 @@ def _fresh(value):
         ({"num_heads": 2}, "`num_heads` and `hidden_units` is for a transformer, and there is none"),
         ({"bidirectional": "no"}, "`bidirectional` must be True or False, got 'no'"),
         ({"shared_embeddings": 1}, "`shared_embeddings` must be False, True or 'target', got 1"),
-        ({"encoder": "transformer", "embedding_dim": 4}, "`embedding_dim` must be that of a transformer, `units`, 6"),
+        (
+            {"encoder": "transformer", "embedding_dim": 4, "num_heads": 3},
+            "`embedding_dim` must be that of a transformer, `units`, 6",
+        ),
         ({"shared_embeddings": True}, "`shared_embeddings` needs one vocabulary for both sides"),
         ({"shared_embeddings": "source"}, "`shared_embeddings` must be False, True or 'target', got 'source'"),
         ({"attention": None, "input_feeding": True}, "`input_feeding` feeds what attention has read"),
