@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_seq.layers.tokenizer import FIRST, PADDING, UNKNOWN, Tokenizer
-from tests.layers.tokenizers import every_split, knowing, rows_of, strings_of
+from tests.token_texts import every_split, knowing, rows_of, strings_of
 
 # Spaces of all kinds, the sign for them, apostrophes, marks that combine, letters and symbols of one to four bytes, a
 # byte order mark, controls, letters whose lower case is longer.

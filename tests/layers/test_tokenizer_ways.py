@@ -8,7 +8,7 @@ import pytest
 
 import keras_seq as ks
 from keras_seq.layers.tokenizer import END, FIRST, PADDING, START, UNKNOWN, Tokenizer
-from tests.layers.tokenizers import every_split, knowing, rows_of, strings_of
+from tests.token_texts import every_split, knowing, rows_of, strings_of
 
 
 @pytest.mark.parametrize(
