@@ -35,7 +35,6 @@ class Encoded(NamedTuple):
     summaries: Any
 
 
-@keras.saving.register_keras_serializable("keras_seq")
 class RecurrentDecoder(keras.layers.Layer):
     """A stack of cells that starts from the summaries of the source and, with a score, attends to its memory.
 
@@ -54,13 +53,13 @@ class RecurrentDecoder(keras.layers.Layer):
 
     def __init__(self, cells, attention="additive", input_feeding=False, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.cells, self.attention, self.input_feeding = cells, attention, input_feeding
+        self.cells, self.attends = cells, attention is not None
         self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         cell = StackedRNNCells(cells, dtype=self.dtype_policy)
         self.units = output_size(cell)
         if isinstance(attention, keras.layers.Layer):
             attention = type(attention).from_config(attention.get_config())  # with weights of its own
-        if attention is not None:
+        if self.attends:
             before = isinstance(attention, AdditiveScore) or attention in ("additive", "normalized_additive")
             cell = AttentionCell(
                 cell,
@@ -79,7 +78,7 @@ class RecurrentDecoder(keras.layers.Layer):
 
     def build(self, vectors_shape, memory_shape, summary_sizes, summary_cells):
         """Sizes of the vectors of each summary, and the class of the cell that left them (None for two or none)."""
-        memory = {} if self.attention is None else {"memory_shape": memory_shape}
+        memory = {"memory_shape": memory_shape} if self.attends else {}
         self.rnn.build(vectors_shape, **memory)
         self.bridges = []
         for level, cell in enumerate(self.cells):
@@ -103,10 +102,9 @@ class RecurrentDecoder(keras.layers.Layer):
         return layers
 
     def call(self, x, encoded, training=False):
-        memory = {} if self.attention is None else {"memory": encoded.memory, "memory_mask": encoded.keep}
         x = self.drop(x, training=training)
-        output = self.rnn(x, initial_state=self.begin(encoded), training=training, **memory)
-        return (output, None) if self.attention is None else output
+        output = self.rnn(x, initial_state=self.begin(encoded), training=training, **self._read(encoded))
+        return output if self.attends else (output, None)
 
     def begin(self, encoded):
         """The first states, with `B` rows."""
@@ -123,16 +121,17 @@ class RecurrentDecoder(keras.layers.Layer):
         return start
 
     def prepare(self, state, encoded):
-        memory = {} if self.attention is None else {"memory": encoded.memory, "memory_mask": encoded.keep}
-        return self.rnn.cell.prepare(state, **memory)
+        return self.rnn.cell.prepare(state, **self._read(encoded))
+
+    def _read(self, encoded):
+        return {"memory": encoded.memory, "memory_mask": encoded.keep} if self.attends else {}
 
     def step(self, x, state, constants):
         cell = self.rnn.cell
         output, state = cell.step(cell.project(ops.cast(x, self.compute_dtype)), state, constants)
-        return (output if self.attention is None else output[0]), state
+        return (output[0] if self.attends else output), state
 
 
-@keras.saving.register_keras_serializable("keras_seq")
 class TransformerDecoder(keras.layers.Layer):
     """Causal transformer blocks that read the memory, and a norm: in training in parallel, in decoding from a cache.
 

@@ -16,7 +16,6 @@ from keras_seq.layers.tokenizer import END
 from keras_seq.models.decoders import Encoded, RecurrentDecoder, TransformerDecoder, cells_like, transformer_blocks
 from keras_seq.models.encoders import check_encoder, encoder_layers
 
-FORBIDDEN = END  # the ids below it, padding, unknown and start, are never said
 STEPS = 64  # for which it is looked at what an encoder returns
 
 
@@ -64,8 +63,10 @@ class EncoderDecoder(keras.layers.Layer):
         if decoder is not None:
             check_encoder("decoder", decoder, "transformer")
         self.source_size, self.target_size, self.max_length = source_size, target_size, max_length
-        self.encoder, self.decoder = encoder, decoder
-        self.attention, self.input_feeding, self.bidirectional = attention, input_feeding, bidirectional
+        # Past Keras's tracking: what is given is copied, and its own weights, if it has any, are not the network's.
+        for name, given in (("encoder", encoder), ("decoder", decoder), ("attention", attention)):
+            object.__setattr__(self, name, given)
+        self.input_feeding, self.bidirectional = input_feeding, bidirectional
         self.depth, self.units = positive_integer("depth", depth), positive_integer("units", units)
         self.embedding_dim = self.units if embedding_dim is None else positive_integer("embedding_dim", embedding_dim)
         self.num_heads, self.hidden_units = num_heads, hidden_units
@@ -88,13 +89,14 @@ class EncoderDecoder(keras.layers.Layer):
                 f"{self.attention!r}."
             )
         encodes, decodes = (self._is_transformer(kind) for kind in (self.encoder, self._decoder_kind))
-        transformer, recurrent = [self.num_heads, self.hidden_units], self.recurrent_dropout
+        neither = not (encodes or decodes)
         for name, given, where in (
             ("bidirectional", encodes and self.bidirectional, "a recurrent encoder"),
             ("input_feeding", decodes and self.input_feeding, "a recurrent decoder"),
             ("attention", decodes and self.attention != "additive", "a recurrent decoder"),
-            ("recurrent_dropout", encodes and decodes and recurrent, "recurrent layers"),
-            ("num_heads` and `hidden_units", not (encodes or decodes) and transformer != [None] * 2, "a transformer"),
+            ("recurrent_dropout", encodes and decodes and self.recurrent_dropout, "recurrent layers"),
+            ("num_heads", neither and self.num_heads is not None, "a transformer"),
+            ("hidden_units", neither and self.hidden_units is not None, "a transformer"),
         ):
             if given:
                 raise ValueError(f"Argument `{name}` is for {where}, and there is none: leave it out.")
@@ -250,8 +252,8 @@ class EncoderDecoder(keras.layers.Layer):
         return step, state
 
     def allowed(self, logits):
-        """Logits of what may be said: -inf for padding, unknown and start."""
-        return ops.where(ops.arange(self.target_size) < FORBIDDEN, float("-inf"), logits)
+        """Logits of what may be said: -inf for padding, unknown and start, the ids below that of the end."""
+        return ops.where(ops.arange(self.target_size) < END, float("-inf"), logits)
 
     def _vectors(self, embedding, ids):
         """Vectors `(..., E)` of ids, of about unit variance."""

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_seq.backend import native
 from keras_seq.checks import natural_number, positive_integer
-from keras_seq.decoding import Decoded, beam_search, greedy
+from keras_seq.decoding import Decoded, beam_search, greedy, tile_beams
 from keras_seq.decoding.beam import penalties
 from keras_seq.errors import InputError
 from keras_seq.layers.tokenizer import END, PADDING, START
@@ -47,10 +47,10 @@ def search(network, source, limits, width, n_best, length_penalty):
     return Decoded(*(ops.expand_dims(part, 1) for part in (found.tokens, found.lengths, scores)))
 
 
-def attention(network, source, tokens):
-    """The weights `(B, T, S)` with which the decoder says tokens `(B, T)`; zeros behind their ends."""
+def attention(network, source, tokens, n):
+    """The weights `(B n, T, S)` with which tokens `(B n, T)` are said, `n` of each source; zeros behind their ends."""
     said = ops.pad(tokens[:, :-1], [[0, 0], [1, 0]], constant_values=START)
-    _, weights = network.decode(said, network.encode(source))
+    _, weights = network.decode(said, tile_beams(network.encode(source), n))
     return ops.where(ops.expand_dims(tokens != PADDING, -1), ops.cast(weights, "float32"), 0.0)
 
 
@@ -68,7 +68,7 @@ def serving(model, width, n_best, length_penalty, max_length, with_attention):
         if with_attention:
             batch, steps = ops.shape(source)
             said = ops.reshape(tokens, (batch * shown, longest))
-            weights = attention(network, ops.repeat(source, shown, axis=0), said)
+            weights = attention(network, source, said, shown)
             results["attention"] = ops.reshape(weights, (batch, shown, longest, steps))
         return results if n_best else {name: value[:, 0] for name, value in results.items()}
 
@@ -103,7 +103,7 @@ class Translator:
         found = self._program("search", search, (2, 1), how)(source, limits)
         tokens, lengths, scores = (np.asarray(part)[: len(rows)] for part in found)
         texts = self._texts(tokens)
-        weights = self._attention(rows, tokens, lengths, batch_size) if with_attention else None
+        weights = self._attention(source, tokens, lengths) if with_attention else None
         read = self.model.source_vectorizer.tokens(source[: len(rows)])
         n = tokens.shape[1]
         said = self.model.target_vectorizer.tokens(tokens.reshape(len(rows) * n, -1))
@@ -126,13 +126,12 @@ class Translator:
     def _texts(self, tokens):
         return [[text.decode() for text in row] for row in np.asarray(self.model.target_vectorizer.detokenize(tokens))]
 
-    def _attention(self, rows, tokens, lengths, batch_size):
-        """The weights `(B, n, T, S)`."""
+    def _attention(self, source, tokens, lengths):
+        """The weights `(B, n, T, S)` of tokens `(B, n, L)`; sources may have rows behind theirs."""
         batch, n, _ = tokens.shape
-        source = self._padded(rows, self.model.source_vectorizer.max_length, batch_size)
-        said = self._padded([row[:k] for row, k in zip(tokens.reshape(batch * n, -1), lengths.flat, strict=True)],
-                            self.model.network.max_length, batch_size * n)  # fmt: skip
-        weights = self._program("attention", attention, (2, 2), ())(np.repeat(source, n, axis=0), said)
+        rows = [one[:length] for one, length in zip(tokens.reshape(batch * n, -1), lengths.flat, strict=True)]
+        said = self._padded(rows, self.model.network.max_length, len(source) * n)
+        weights = self._program("attention", attention, (2, 2), (n,))(source, said)
         return np.asarray(weights)[: batch * n].reshape(batch, n, *weights.shape[1:])
 
     def _padded(self, rows, max_length, batch_size):

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 import keras_seq as ks
+from tests.models.networks import SOURCE, TARGET, B, S, T
 
 GOOD = ["a lovely film", "great, warm and funny", "I loved it", "good food", "it was not bad at all", "warm", "so good"]
 BAD = ["a dull film", "bad, cold and dull", "I hated it", "bad food", "it was not good at all", "cold", "so very bad"]
@@ -30,3 +31,13 @@ def model_of(vectorizer):
         return ks.models.sentiment_model(vectorizer, **{**small, **arguments})
 
     return make
+
+
+@pytest.fixture
+def ids(rng):
+    source = rng.integers(4, SOURCE, (B, S))
+    source[1, 4:] = 0
+    source[2, 1:] = 0
+    target = rng.integers(4, TARGET, (B, T))
+    target[:, 0] = 2
+    return source.astype("int32"), target.astype("int32")
