@@ -2,6 +2,8 @@
 
 import numbers
 import operator
+from collections.abc import Iterable
+from itertools import pairwise
 
 
 def positive_integer(name, value):
@@ -61,3 +63,12 @@ def fits(shape, wanted):
     return len(shape) == len(wanted) and all(
         a is None or b is None or a == b for a, b in zip(shape, wanted, strict=True)
     )
+
+
+def quantile_levels(name, value):
+    """Levels of quantiles, between 0 and 1 and increasing, as a list of `float`."""
+    levels = list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else []
+    numbers_only = all(isinstance(q, numbers.Real) and not isinstance(q, bool) and 0 < q < 1 for q in levels)
+    if levels and numbers_only and all(a < b for a, b in pairwise(levels)):
+        return [float(q) for q in levels]
+    raise ValueError(f"Argument `{name}` must be a list of increasing numbers between 0 and 1, got {value!r}.")

@@ -18,7 +18,9 @@ from keras_seq.cells import (
     SimpleRNNCell,
 )
 from keras_seq.layers.bidirectional import Bidirectional
+from keras_seq.layers.linear import DLinear, NLinear
 from keras_seq.layers.pooling import SequencePooling
+from keras_seq.layers.quantiles import QuantileHead, monotone_quantiles
 from keras_seq.layers.recurrent import (
     GRU,
     LSTM,
@@ -28,6 +30,7 @@ from keras_seq.layers.recurrent import (
     PeepholeLSTM,
     SimpleRNN,
 )
+from keras_seq.layers.reversible_norm import ReversibleNorm
 from keras_seq.layers.rnn import RNN
 from keras_seq.layers.stacked import StackedRNNCells
 from keras_seq.layers.streaming import streaming
@@ -51,6 +54,7 @@ __all__ = [
     "AttentionCell",
     "AttentionPooling",
     "Bidirectional",
+    "DLinear",
     "DotScore",
     "FeedForward",
     "GRUCell",
@@ -64,8 +68,11 @@ __all__ = [
     "LayerNormSimpleRNNCell",
     "LearnedPositions",
     "MultiHeadAttention",
+    "NLinear",
     "PeepholeLSTM",
     "PeepholeLSTMCell",
+    "QuantileHead",
+    "ReversibleNorm",
     "SequencePooling",
     "SimpleRNN",
     "SimpleRNNCell",
@@ -77,5 +84,6 @@ __all__ = [
     "TransformerBlock",
     "TransformerCell",
     "WordDropout",
+    "monotone_quantiles",
     "streaming",
 ]

@@ -1,4 +1,4 @@
-"""Losses that Keras has not."""
+"""Cross-entropies: of class indices with label smoothing, and of tokens that may be padding."""
 
 from functools import partial
 

@@ -1,0 +1,18 @@
+"""Losses that Keras has not."""
+
+from keras_seq.losses.crossentropy import (
+    SmoothedCrossentropy,
+    TokenCrossentropy,
+    crossentropy_of_logits,
+    token_weights,
+)
+from keras_seq.losses.forecasting import GaussianNLL, QuantileLoss
+
+__all__ = [
+    "GaussianNLL",
+    "QuantileLoss",
+    "SmoothedCrossentropy",
+    "TokenCrossentropy",
+    "crossentropy_of_logits",
+    "token_weights",
+]
