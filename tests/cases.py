@@ -42,8 +42,8 @@ class Case:
         chains: output `(B, T, …)` can be the input of another such layer.
         stateful: can carry its states from batch to batch.
         backwards: outputs come from the end of the sequence.
-        reads: "sequences" `(B, T, D)`, "strings" `(B,)`, "ids" `(B, T)`, 0 for padding, "features" `(..., D)`, or
-            "pairs": a sequence and a memory `(B, S, M)`.
+        reads: "sequences" `(B, T, D)`, "windows" `(B, T, D)` of a length that is fixed, "strings" `(B,)`, "ids"
+            `(B, T)`, 0 for padding, "features" `(..., D)`, or "pairs": a sequence and a memory `(B, S, M)`.
         on_pair: for those, how the layer is called: `on_pair(layer, x, memory, mask, memory_mask)`.
     """
 
@@ -180,6 +180,14 @@ CASES = [
     Case("TransformerBlock", lambda: _block(norm_first=False, causal=True, sliding_window=3), "post-norm", chains=True),
     _cell("TransformerCell", lambda: L.TransformerCell(_block(causal=True), T)),
     Case("FeedForward", lambda: L.FeedForward(H), reads="features"),
+    Case("QuantileHead", lambda: L.QuantileHead([0.1, 0.5, 0.9]), "one", reads="features"),
+    Case("QuantileHead", lambda: L.QuantileHead([0.1, 0.9], units=H), "units", reads="features"),
+    Case("NLinear", lambda: L.NLinear(11), "shared", reads="windows"),
+    Case("NLinear", lambda: L.NLinear(11, shared=False), "own", reads="windows"),
+    Case("DLinear", lambda: L.DLinear(11, kernel_size=3), "shared", reads="windows"),
+    Case("DLinear", lambda: L.DLinear(11, shared=False), "own", reads="windows"),
+    Case("ReversibleNorm", lambda: L.ReversibleNorm(epsilon=0.1), "affine", reads="windows"),
+    Case("ReversibleNorm", lambda: L.ReversibleNorm("last", scale=False, affine=False), "last", reads="windows"),
     _score("DotScore", lambda: L.DotScore(scaled=True)),
     _score("GeneralScore", lambda: L.GeneralScore()),
     _score("AdditiveScore", lambda: L.AdditiveScore(H), "plain"),
