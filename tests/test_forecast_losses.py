@@ -36,7 +36,19 @@ def gaussians_of(rng, shape):
     return np.stack([rng.normal(size=shape), rng.uniform(0.3, 2, shape)], -1)
 
 
+def normals_of(rng, shape):
+    return rng.normal(size=shape)
+
+
+def huber(y, p):
+    e = np.abs(y - p)
+    return np.where(e > 1, e - 0.5, e**2 / 2)
+
+
 LOSSES = {
+    "mse": (lambda **k: ks.losses.PointLoss(**k), normals_of, lambda y, p: (y - p) ** 2),
+    "mae": (lambda **k: ks.losses.PointLoss("mae", **k), normals_of, lambda y, p: abs(y - p)),
+    "huber": (lambda **k: ks.losses.PointLoss("huber", **k), normals_of, huber),
     "quantiles": (lambda **k: ks.losses.QuantileLoss(LEVELS, **k), quantiles_of, pinball),
     "gaussian": (lambda **k: ks.losses.GaussianNLL(**k), gaussians_of, gaussian),
 }
@@ -123,9 +135,9 @@ def test_a_median_is_half_the_absolute_error(rng):
 
 @every_loss
 def test_in_a_compiled_model(make, predict, oracle, rng, tmp_path):
-    size = predict(rng, (1,)).shape[-1]
-    dense = keras.layers.Dense(F * size, activation="softplus")
-    model = keras.Sequential([keras.Input((2,)), dense, keras.layers.Reshape((F, size))])
+    shape = predict(rng, (1, F)).shape[1:]
+    dense = keras.layers.Dense(int(np.prod(shape)), activation="softplus")
+    model = keras.Sequential([keras.Input((2,)), dense, keras.layers.Reshape(shape)])
     model.compile(keras.optimizers.SGD(0.0), make())
     x, y, weight = rng.normal(size=(B, 2)), rng.normal(size=(B, F)), rng.uniform(0, 2, (B, F))
     y[0, 1] = y[2, 2] = np.nan
@@ -142,10 +154,11 @@ def test_in_a_compiled_model(make, predict, oracle, rng, tmp_path):
 @pytest.mark.parametrize(
     "loss",
     [
+        ks.losses.PointLoss("huber", reduction="sum"),
         ks.losses.QuantileLoss((0.2, 0.8), name="other", reduction="sum"),
         ks.losses.GaussianNLL(min_scale=0.02, name="other", reduction="sum"),
     ],
-    ids=["quantiles", "gaussian"],
+    ids=["point", "quantiles", "gaussian"],
 )
 def test_configuration(loss):
     again = keras.saving.deserialize_keras_object(json.loads(json.dumps(keras.saving.serialize_keras_object(loss))))
@@ -156,14 +169,20 @@ def test_configuration(loss):
 @every_loss
 def test_arrays_of_other_shapes_are_refused(make, predict, oracle, rng):
     p = predict(rng, (B, F))
-    with pytest.raises(ValueError, match=r"needs predictions \(\.\.\., \d\).*got shape \(5, 3, 1\)"):
-        make()(np.ones((B, F)), p[..., :1])
+    if p.ndim == 3:
+        with pytest.raises(ValueError, match=r"needs predictions \(\.\.\., \d\).*got shape \(5, 3, 1\)"):
+            make()(np.ones((B, F)), p[..., :1])
     for wrong in ((B,), (B, F + 1), (B, 1), (F, B), (B, F, C)):
         with pytest.raises(ValueError, match=r"true values of shape \(5, 3\)"):
             make()(np.ones(wrong), p)
     for wrong in ((F,), (B, 2), (B, F, 1), (B + 1,)):
         with pytest.raises(ValueError, match=r"`sample_weight`.*\(5, 3\), got shape"):
             make()(np.ones((B, F)), p, np.ones(wrong))
+
+
+def test_unknown_kinds_are_refused():
+    with pytest.raises(ValueError, match=r"`kind` must be one of mse, mae, huber, got 'rmse'"):
+        ks.losses.PointLoss("rmse")
 
 
 @pytest.mark.parametrize("value", [0, -1.0, None, float("inf")])

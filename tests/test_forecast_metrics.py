@@ -153,6 +153,8 @@ def test_arrays_of_other_shapes_are_refused():
 # The metrics of Keras: on arrays, whole and in batches.
 
 KERAS = {
+    "mae": (M.MAE, lambda y, p: M.mae(y, p[..., 2]), False),
+    "mse": (M.MSE, lambda y, p: M.mse(y, p[..., 2]), False),
     "smape": (M.SMAPE, lambda y, p: M.smape(y, p[..., 2]), False),
     "pinball": (lambda: M.Pinball(LEVELS), lambda y, p: M.pinball(y, p, LEVELS), True),
     "coverage_80": (lambda: M.Coverage(LEVELS), lambda y, p: M.coverage(y, p[..., 0], p[..., 4]), True),
@@ -200,7 +202,7 @@ def test_in_a_compiled_model(rng, tmp_path):
     x, y = rng.normal(size=(23, 2)), rng.normal(size=(23, F))
     weight = rng.integers(0, 2, (23, F))
     q = model.predict(x, verbose=0).astype("float64")
-    expected = {name: KERAS[name][1](y, q) for name in KERAS if name != "smape"}
+    expected = {name: KERAS[name][1](y, q) for name, (_, _, of_quantiles) in KERAS.items() if of_quantiles}
     expected["weighted"] = M.coverage(np.where(weight, y, np.nan), q[..., 0], q[..., 4])
     history = model.fit(x, y, sample_weight=weight, batch_size=5, epochs=2, verbose=0).history
     for name, number in expected.items():
@@ -214,7 +216,7 @@ def test_in_a_compiled_model(rng, tmp_path):
 
 @pytest.mark.parametrize(
     "metric",
-    [M.SMAPE(name="other"), M.Pinball([0.2, 0.8], name="other"), M.Coverage([0.2, 0.8], 0.6)],
+    [M.MAE(), M.MSE(), M.SMAPE(name="other"), M.Pinball([0.2, 0.8], name="other"), M.Coverage([0.2, 0.8], 0.6)],
     ids=lambda m: type(m).__name__,
 )
 def test_configuration(metric):

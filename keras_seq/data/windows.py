@@ -76,8 +76,9 @@ def window_dataset(
         - `mean`, `scale` `(B, C)`: of the look-back, with `scale="window"`.
 
         All but `series` is float32. Missing values are 0, after scaling. The attribute `batches` is the `WindowBatches`
-        behind it: with the `scaler`, whose `inverse` leads back, `left_out`, the ids of series that are too short, and
-        `epoch`, which may be set to resume a training (`ks.callbacks.EpochSeed` does).
+        behind it: with the `scaler`, whose `inverse` leads back, `sizes`, which `ks.models.forecasting_model` takes,
+        `left_out`, the ids of series that are too short, and `epoch`, which may be set to resume a training
+        (`ks.callbacks.EpochSeed` does).
 
     Raises:
         InputError: where no series has a window, for borders that cannot be understood, a scaler that does not know a
@@ -143,6 +144,19 @@ class WindowBatches(Batches):
         if panel.calendar:
             table, self._calendar_rows = panel.calendar_table()
             self._calendar = _Cut(table) if table.shape[1] else None
+
+    @property
+    def sizes(self):
+        """What `ks.models.forecasting_model` needs to know of the windows, a dict of its arguments."""
+        known = self._known.width + (self._calendar.width if self._calendar else 0)
+        return {
+            "lookback": self.lookback,
+            "horizon": self.horizon,
+            "channels": self._targets.width,
+            "past_covariates": self._past.width,
+            "known": known,
+            "missing": self.mask,
+        }
 
     def origins(self, windows):
         """The series of windows, and the row of their first target in it: two arrays `(B,)`."""

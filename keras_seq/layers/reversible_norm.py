@@ -99,6 +99,11 @@ class ReversibleNorm(keras.layers.Layer):
         """Forecasts `(B, F, C)` or `(B, F, C, Q)` in the unit of the windows that gave `statistics` `(B, 2, C)`."""
         return self(forecasts, statistics=statistics)
 
+    def inverse_scale(self, scales, statistics):
+        """Sizes `(B, F, C)`, such as standard deviations, in the unit of the windows: they have no level to add."""
+        size = ops.cast(statistics, scales.dtype)[:, 1:]
+        return scales * (size / self._affine(scales)[0] if self.affine else size)
+
     def _inverse(self, y, statistics):
         wanted = (y.shape[0], 2, y.shape[2])
         if not fits(tuple(statistics.shape), wanted):

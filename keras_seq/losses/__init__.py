@@ -6,10 +6,11 @@ from keras_seq.losses.crossentropy import (
     crossentropy_of_logits,
     token_weights,
 )
-from keras_seq.losses.forecasting import GaussianNLL, QuantileLoss
+from keras_seq.losses.forecasting import GaussianNLL, PointLoss, QuantileLoss
 
 __all__ = [
     "GaussianNLL",
+    "PointLoss",
     "QuantileLoss",
     "SmoothedCrossentropy",
     "TokenCrossentropy",

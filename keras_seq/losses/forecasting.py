@@ -1,4 +1,8 @@
-"""Losses of forecasts that say how sure they are.
+"""Losses of forecasts: of points, quantiles and normal distributions.
+
+A point, with the error `e = y - p`:
+
+    mse    e**2          mae    |e|          huber    e**2 / 2 where |e| <= 1, else |e| - 1/2     (Huber, 1964)
 
 Quantiles (Koenker and Bassett, 1978, "Regression Quantiles", the check function), for the levels `tau[1] .. tau[Q]`:
 
@@ -33,6 +37,14 @@ def gaussian_nll(y, m, s):
     return ops.log(s) + ops.square((y - m) / s) / 2 + math.log(2 * math.pi) / 2
 
 
+def _huber(e):
+    size = ops.abs(e)
+    return ops.where(size <= 1, ops.square(e) / 2, size - 0.5)
+
+
+ERRORS = {"mse": ops.square, "mae": ops.abs, "huber": _huber}
+
+
 def check_outputs(name, y_pred, size, meaning):
     """Raise unless predictions have `size` numbers for each point."""
     shape = tuple(y_pred.shape)
@@ -40,13 +52,13 @@ def check_outputs(name, y_pred, size, meaning):
         raise ValueError(f"{name!r} needs predictions (..., {size}), {meaning}, got shape {shape}.")
 
 
-class _PointLoss(keras.losses.Loss):
-    """A loss of several outputs for each point. Points that are not known count like those of weight 0."""
+class _OfPoints(keras.losses.Loss):
+    """A loss that has a value for each point. Points that are not known count like those of weight 0."""
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         y_pred = ops.convert_to_tensor(y_pred)
-        self.check(y_pred)
-        y_true = true_points(self.name, ops.cast(ops.convert_to_tensor(y_true), self.dtype), y_pred.shape[:-1])
+        shape = self.points(y_pred)
+        y_true = true_points(self.name, ops.cast(ops.convert_to_tensor(y_true), self.dtype), shape)
         return super().__call__(y_true, y_pred, point_weights(self.name, y_true, sample_weight))
 
     def call(self, y_true, y_pred):
@@ -56,7 +68,48 @@ class _PointLoss(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("keras_seq")
-class QuantileLoss(_PointLoss):
+class PointLoss(_OfPoints):
+    """The squared, absolute or Huber's error of each point: see `keras_seq.losses.forecasting`.
+
+    Keras's losses of the same names take the mean over the last axis before they weigh, so that a value that is missing
+    in one channel of several cannot be left out; this one weighs each value.
+
+    Args:
+        kind: `"mse"`, `"mae"` or `"huber"`.
+
+    Call arguments:
+        y_true: such as `(B, F)` or `(B, F, C)`. A value that is missing (NaN) has loss 0 and moves nothing.
+        y_pred: the same.
+        sample_weight: as for `QuantileLoss`.
+
+    Raises:
+        ValueError: for arrays of other shapes, or an unknown kind.
+
+    Example:
+
+    >>> loss = ks.losses.PointLoss("mae")
+    >>> float(loss(np.array([[5.0, 1.0]]), np.array([[3.0, 1.5]]), np.array([[1.0, 0.0]])))  # 2 / 2 points
+    1.0
+    """
+
+    def __init__(self, kind="mse", name=None, **kwargs):
+        if kind not in ERRORS:
+            raise ValueError(f"Argument `kind` must be one of {', '.join(ERRORS)}, got {kind!r}.")
+        super().__init__(name=name or kind, **kwargs)
+        self.kind = kind
+
+    def points(self, y_pred):
+        return y_pred.shape
+
+    def of_points(self, y, y_pred):
+        return ERRORS[self.kind](y - y_pred)
+
+    def get_config(self):
+        return {**super().get_config(), "kind": self.kind}
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class QuantileLoss(_OfPoints):
     """The pinball loss of quantiles, whose least value is at the true ones: see `keras_seq.losses.forecasting`.
 
     Its value at a point is the mean over the levels; with the single level 0.5 it is half the absolute error.
@@ -85,8 +138,9 @@ class QuantileLoss(_PointLoss):
         super().__init__(name=name, **kwargs)
         self.quantiles = quantile_levels("quantiles", quantiles)
 
-    def check(self, y_pred):
+    def points(self, y_pred):
         check_outputs(self.name, y_pred, len(self.quantiles), f"one for each level of {self.quantiles}")
+        return y_pred.shape[:-1]
 
     def of_points(self, y, y_pred):
         return pinball_of(y, y_pred, self.quantiles)
@@ -96,7 +150,7 @@ class QuantileLoss(_PointLoss):
 
 
 @keras.saving.register_keras_serializable("keras_seq")
-class GaussianNLL(_PointLoss):
+class GaussianNLL(_OfPoints):
     """The negative log-likelihood of a normal distribution: see `keras_seq.losses.forecasting`.
 
     Args:
@@ -123,8 +177,9 @@ class GaussianNLL(_PointLoss):
         super().__init__(name=name, **kwargs)
         self.min_scale = positive_number("min_scale", min_scale)
 
-    def check(self, y_pred):
+    def points(self, y_pred):
         check_outputs(self.name, y_pred, 2, "mean and scale")
+        return y_pred.shape[:-1]
 
     def of_points(self, y, y_pred):
         m, s = y_pred[..., 0], y_pred[..., 1]

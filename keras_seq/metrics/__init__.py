@@ -2,10 +2,12 @@
 
 from keras_seq.metrics.calibration import ExpectedCalibrationError
 from keras_seq.metrics.forecasting import coverage, mae, mase, mse, owa, pinball, smape
-from keras_seq.metrics.points import SMAPE, Coverage, Pinball
+from keras_seq.metrics.points import MAE, MSE, SMAPE, Coverage, Pinball
 from keras_seq.metrics.tokens import Perplexity, TokenAccuracy
 
 __all__ = [
+    "MAE",
+    "MSE",
     "SMAPE",
     "Coverage",
     "ExpectedCalibrationError",

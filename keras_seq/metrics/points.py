@@ -32,6 +32,52 @@ class _PointMean(keras.metrics.Metric):
         return ops.divide_no_nan(ops.convert_to_tensor(self.total), ops.convert_to_tensor(self.count))
 
 
+@keras.saving.register_keras_serializable("keras_seq")
+class MAE(_PointMean):
+    """The mean absolute error: `ks.metrics.mae` over all batches, each value with its own weight.
+
+    Call arguments:
+        y_true: such as `(B, F)` or `(B, F, C)`. Missing values (NaN) do not count.
+        y_pred: the same.
+        sample_weight: a number, or weights whose axes are the first of `y_true`: `(B,)`, `(B, F)`, ...
+
+    Raises:
+        ValueError: for arrays of other shapes.
+
+    Example:
+
+    >>> metric = ks.metrics.MAE()
+    >>> metric.update_state(np.array([[1.0, 0.0]]), np.array([[3.0, 1.0]]))
+    >>> float(metric.result())
+    1.5
+    """
+
+    def __init__(self, name="mae", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def values(self, y_true, y_pred):
+        return ops.abs(y_true - y_pred)
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class MSE(_PointMean):
+    """The mean squared error: `ks.metrics.mse` over all batches; arguments as of `MAE`.
+
+    Example:
+
+    >>> metric = ks.metrics.MSE()
+    >>> metric.update_state(np.array([[1.0, 0.0]]), np.array([[3.0, 1.0]]))
+    >>> float(metric.result())
+    2.5
+    """
+
+    def __init__(self, name="mse", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def values(self, y_true, y_pred):
+        return ops.square(y_true - y_pred)
+
+
 class _OfQuantiles(_PointMean):
     """Reads predictions `(..., Q)`."""
 

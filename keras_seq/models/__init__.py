@@ -1,10 +1,21 @@
 """Factories that assemble whole models, and the models with verbs of their own."""
 
 from keras_seq.models import baselines
+from keras_seq.models.forecast_model import ForecastModel
+from keras_seq.models.forecasting import forecasting_model
 from keras_seq.models.sentiment import sentiment_model
 from keras_seq.models.seq2seq import seq2seq_model
 from keras_seq.models.sequence_to_sequence import Seq2Seq
 from keras_seq.models.text import TextClassifier
 from keras_seq.models.translation import Translation
 
-__all__ = ["Seq2Seq", "TextClassifier", "Translation", "baselines", "sentiment_model", "seq2seq_model"]
+__all__ = [
+    "ForecastModel",
+    "Seq2Seq",
+    "TextClassifier",
+    "Translation",
+    "baselines",
+    "forecasting_model",
+    "sentiment_model",
+    "seq2seq_model",
+]

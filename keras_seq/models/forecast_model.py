@@ -1,0 +1,194 @@
+"""The model that forecasts windows: each taken off its level, read by a strategy, and brought back."""
+
+import keras
+from keras import ops
+
+from keras_seq.checks import natural_number, positive_integer, share
+from keras_seq.layers import ReversibleNorm
+from keras_seq.models.outputs import output_of
+from keras_seq.models.stack import in_order, runs_a_cell
+from keras_seq.models.strategies import Direct, Recursive, Segment
+
+NORMALIZATIONS = {
+    "last": {"center": "last", "scale": False, "affine": False},
+    "reversible": {"center": "mean", "scale": True, "affine": True},
+}
+SEGMENT = 24
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class ForecastModel(keras.Model):
+    """Forecasts of windows; `ks.models.forecasting_model` makes and compiles it, and tells what its arguments mean.
+
+    Call arguments:
+        inputs: a dict as `ks.data.window_dataset` makes it: `past` `(B, T, C)`; `past_mask` `(B, T, C)` with `missing`;
+            `past_covariates` `(B, T, P)`; `known` `(B, T + F, K)`. Others are not read. Where `past` is all, it may
+            come by itself.
+        training: whether dropout acts.
+
+    Returns:
+        Forecasts in the unit of `past`: `(B, F, C)`; `(B, F, C, Q)` of Q quantiles; `(B, F, C, 2)`, mean and standard
+        deviation, of a normal distribution.
+
+    Raises:
+        ValueError: for inputs that are missing or have other shapes.
+    """
+
+    def __init__(
+        self,
+        lookback,
+        horizon,
+        channels=1,
+        past_covariates=0,
+        known=0,
+        missing=False,
+        strategy="segment",
+        encoder="gru",
+        units=128,
+        depth=1,
+        bidirectional=False,
+        num_heads=None,
+        hidden_units=None,
+        segment=None,
+        mix_channels=False,
+        normalization="last",
+        outputs="mse",
+        dropout=0.1,
+        recurrent_dropout=0.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.lookback, self.horizon = positive_integer("lookback", lookback), positive_integer("horizon", horizon)
+        self.channels = positive_integer("channels", channels)
+        self.past_covariates = natural_number("past_covariates", past_covariates)
+        self.known, self.missing = natural_number("known", known), missing
+        object.__setattr__(self, "encoder", encoder)  # past Keras's tracking: it is copied
+        self.units, self.depth = positive_integer("units", units), positive_integer("depth", depth)
+        self.bidirectional, self.num_heads, self.hidden_units = bidirectional, num_heads, hidden_units
+        self.segment = min(SEGMENT, lookback, horizon) if segment is None else positive_integer("segment", segment)
+        self.mix_channels, self.normalization, self.output_kind = mix_channels, normalization, output_of(outputs)
+        self.outputs = outputs
+        self.dropout, self.recurrent_dropout = share("dropout", dropout), share("recurrent_dropout", recurrent_dropout)
+        if normalization is not None and normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"Argument `normalization` must be None or one of {', '.join(NORMALIZATIONS)}, got {normalization!r}."
+            )
+        self.norm = None
+        if normalization is not None:
+            self.norm = ReversibleNorm(**NORMALIZATIONS[normalization], dtype=self.dtype_policy, name="norm")
+        self.strategy = strategy
+        self.route = self._made_route()
+        # XLA compiles anew for each shape, which on TensorFlow costs more than it saves.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
+        self._build()
+        self.built = True
+
+    def _made_route(self):
+        """The layer from look-back to horizon."""
+        names = ("encoder", "units", "depth", "bidirectional", "num_heads", "hidden_units", "dropout")
+        encoder = {name: getattr(self, name) for name in (*names, "recurrent_dropout")}
+        if self.bidirectional and self.strategy != "direct":
+            raise ValueError(
+                f"Argument `bidirectional` goes with strategy 'direct', got {self.strategy!r}: its cells go on from "
+                "where the window ends."
+            )
+        kind = self.output_kind
+        values = self.channels if self.mix_channels else 1
+        how = (self.horizon, values * kind.size, encoder, self.dropout)
+        parts = {"dtype": self.dtype_policy, "name": "route"}
+        if self.strategy == "direct":
+            return Direct(*how, **parts)
+        if self.strategy == "segment":
+            turns = 1 if self.mix_channels else self.channels
+            return Segment(*how, segment=self.segment, channels=turns, **parts)
+        if self.strategy == "recursive":
+
+            def centre(y):
+                return kind.centre(ops.reshape(y, (-1, values, kind.size)))
+
+            return Recursive(*how, values=values, flags=values * self.missing, centre=centre, **parts)
+        raise ValueError(
+            f"Argument `strategy` must be one of 'direct', 'segment', 'recursive', got {self.strategy!r}."
+        )
+
+    def _build(self):
+        """All weights."""
+        values = self.channels if self.mix_channels else 1
+        features = values * (1 + self.missing) + self.past_covariates + self.known
+        if self.norm is not None:
+            self.norm.build((None, self.lookback, self.channels))
+        ahead = (None, self.horizon, self.known) if self.known else None
+        self.route.build((None, self.lookback, features), ahead)
+
+    @property
+    def input_shapes(self):
+        """The shape of each input, without the batch."""
+        shapes = {"past": (self.lookback, self.channels)}
+        if self.missing:
+            shapes["past_mask"] = (self.lookback, self.channels)
+        if self.past_covariates:
+            shapes["past_covariates"] = (self.lookback, self.past_covariates)
+        if self.known:
+            shapes["known"] = (self.lookback + self.horizon, self.known)
+        return shapes
+
+    def call(self, inputs, training=False):
+        inputs = self._checked(inputs)
+        past = inputs["past"]
+        mask = inputs["past_mask"] > 0 if self.missing else None
+        z, statistics = (past, None) if self.norm is None else self.norm(past, mask=mask)
+        features = [z] if mask is None else [z, ops.cast(mask, z.dtype)]
+        rows = ops.shape(past)[0]
+        turns = 1 if self.mix_channels else self.channels
+        if turns > 1:  # a row for each channel: (B, T, C) -> (B C, T, 1)
+            features = [ops.reshape(ops.swapaxes(x, 1, 2), (-1, self.lookback, 1)) for x in features]
+        if self.past_covariates:
+            features.append(in_order(inputs["past_covariates"], turns))
+        ahead = None
+        if self.known:
+            known = in_order(inputs["known"], turns)
+            features.append(known[:, : self.lookback])
+            ahead = ops.cast(known[:, self.lookback :], self.compute_dtype)
+        look = ops.concatenate([ops.cast(x, self.compute_dtype) for x in features], axis=-1)
+        y = self.route(look, ahead, training=training)  # (B, F, C size) or (B C, F, size)
+        if turns > 1:
+            y = ops.swapaxes(ops.reshape(y, (rows, self.channels, self.horizon, -1)), 1, 2)
+        y = ops.reshape(y, (rows, self.horizon, self.channels, self.output_kind.size))
+        return self.output_kind.forecast(y, self.norm, statistics)
+
+    def _checked(self, inputs):
+        """The inputs as a dict, or an error for what is missing or has another shape."""
+        shapes = self.input_shapes
+        given = inputs if isinstance(inputs, dict) else {"past": inputs}
+        for name, shape in shapes.items():
+            got = tuple(given[name].shape)[1:] if name in given else None
+            if got != shape:
+                came = "none" if got is None else f"shape (B, {', '.join(map(str, got))})"
+                raise ValueError(
+                    f"Model {self.name!r} needs the input `{name}` of shape (B, {shape[0]}, {shape[1]}), got {came}: "
+                    "make the model from the `sizes` of the windows, **dataset.batches.sizes."
+                )
+        return {name: ops.convert_to_tensor(given[name]) for name in shapes}
+
+    def export(self, filepath, format="tf_saved_model", verbose=False, **kwargs):
+        """`keras.Model.export`, for a dict of inputs in the unit of the windows.
+
+        A `ks.models.Forecaster` exports a graph that takes values as they are in the frame.
+        """
+        spec = {name: keras.InputSpec("float32", (None, *shape)) for name, shape in self.input_shapes.items()}
+        kwargs.setdefault("input_signature", [spec])
+        return super().export(filepath, format=format, verbose=verbose, **kwargs)
+
+    def get_config(self):
+        names = """lookback horizon channels past_covariates known missing strategy units depth bidirectional num_heads
+            hidden_units segment mix_channels normalization dropout recurrent_dropout""".split()
+        encoder = self.encoder if isinstance(self.encoder, str) else keras.saving.serialize_keras_object(self.encoder)
+        config = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), **config, "encoder": encoder, "outputs": self.outputs}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        if not isinstance(config["encoder"], str):
+            config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"], custom_objects=custom_objects)
+        return cls(**config)
