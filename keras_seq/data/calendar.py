@@ -19,6 +19,8 @@ _STEPS = {
     "day_of_year": (0, 28),
     "month": (28, 365),
 }
+_LENGTHS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]  # of months
+DAY = 86_400_000_000  # microseconds
 ENCODINGS = ("cyclic", "linear")
 
 
@@ -61,12 +63,57 @@ def calendar_features(index, freq=None, encoding="cyclic"):
         index = pd.DatetimeIndex(index)
     except (TypeError, ValueError) as error:
         raise InputError(f"Argument `index` must hold time stamps, got {type(index).__name__}: {error}.") from error
-    step = _days(index, freq)
     columns = {}
-    for name, (shortest, longest) in _STEPS.items():
-        if shortest <= step < longest:
-            columns.update(_encoded(name, _place(index, name), encoding))
+    for name in _meant(_days(index, freq)):
+        columns.update(_encoded(name, _place(index, name), encoding))
     return pd.DataFrame(columns, index=index, dtype="float32")
+
+
+def feature_names(freq, encoding):
+    """The columns of `calendar_features` for a frequency."""
+    return list(calendar_features(pd.date_range("2001-01-01", periods=1), freq, encoding).columns)
+
+
+def in_graph(ticks, freq, encoding):
+    """`calendar_features` of stamps `(...)` in microseconds since the beginning of 1970, int64, in TensorFlow.
+
+    Days become dates by whole numbers (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`):
+    years begin in March there, in eras of 400 of them.
+
+    Returns:
+        float32 `(..., K)`.
+    """
+    import tensorflow as tf
+
+    seconds, days = ticks % DAY // 1_000_000, ticks // DAY
+    era, of_era = (days + 719_468) // 146_097, (days + 719_468) % 146_097
+    year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
+    day = of_era - (365 * year + year // 4 - year // 100)  # of the year from March on
+    month = (5 * day + 2) // 153
+    day_of_month = day - (153 * month + 2) // 5
+    month = (month + 2) % 12  # January is 0
+    year = year + 400 * era + tf.cast(month < 2, ticks.dtype)
+    leap = tf.cast((year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0)), ticks.dtype)
+    lengths = tf.gather(tf.constant(_LENGTHS, ticks.dtype), month) + leap * tf.cast(month == 1, ticks.dtype)
+    before = tf.gather(tf.constant(np.cumsum([0, *_LENGTHS[:-1]]), ticks.dtype), month)
+    day_of_year = before + day_of_month + leap * tf.cast(month > 1, ticks.dtype)
+    places = {
+        "hour": seconds / 86_400,
+        "weekday": (days + 3) % 7 / 7,  # 1970 began on a Thursday
+        "day_of_month": day_of_month / lengths,
+        "day_of_year": day_of_year / (365 + leap),
+        "month": month / 12,
+    }
+    found = []
+    for name in _meant(_days(None, freq)):
+        v = places[name]
+        found += [v - 0.5] if encoding == "linear" else [tf.sin(2 * np.pi * v), tf.cos(2 * np.pi * v)]
+    return tf.cast(tf.stack(found, axis=-1), tf.float32)
+
+
+def _meant(step):
+    """The features that make sense for a step in days."""
+    return [name for name, (shortest, longest) in _STEPS.items() if shortest <= step < longest]
 
 
 def _place(index, name):
@@ -101,4 +148,4 @@ def _days(index, freq):
         return (two[1] - two[0]) / pd.Timedelta(1, "D")
     if len(index) < 2:
         raise InputError(f"Argument `freq` is needed for {len(index)} stamp(s): say it, for example with freq='h'.")
-    return np.median(np.diff(index.as_unit("us").asi8)) / 86_400_000_000
+    return np.median(np.diff(index.as_unit("us").asi8)) / DAY

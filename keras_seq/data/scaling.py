@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_seq.errors import InputError
 
-_CONSTANT = 1e-6  # of the mean: a deviation below it is rounding
+CONSTANT = 1e-6  # of the mean: a deviation below it is rounding
 
 
 class Scaler:
@@ -27,6 +27,11 @@ class Scaler:
     def __init__(self, per, ids, mean, scale, channels):
         self.per, self.ids, self.channels = per, ids, channels
         self.mean, self.scale = np.asarray(mean, "float32"), np.asarray(scale, "float32")
+
+    def get_config(self):
+        """The arguments of the constructor, for JSON."""
+        arrays = {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
+        return {"per": self.per, "ids": self.ids, **arrays, "channels": self.channels}
 
     @classmethod
     def fit(cls, panel, ends=None, per="series"):
@@ -104,7 +109,7 @@ def window_moments(past, series_mean, series_scale):
     count, mean, square = _moments(past.astype("float64"), axis=1)
     deviation = np.sqrt(square)
     mean = np.where(count > 0, mean, series_mean)
-    constant = deviation <= _CONSTANT * np.abs(mean)
+    constant = deviation <= CONSTANT * np.abs(mean)
     return mean.astype("float32"), np.where(constant, series_scale, deviation).astype("float32")
 
 
@@ -121,4 +126,4 @@ def _moments(x, axis):
 
 
 def _scale(mean, deviation):
-    return np.where(deviation <= _CONSTANT * np.abs(mean), 1.0, deviation)
+    return np.where(deviation <= CONSTANT * np.abs(mean), 1.0, deviation)

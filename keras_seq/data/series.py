@@ -166,6 +166,13 @@ def read_series(frame, target=None, time=None, id=None, past=(), known=(), freq=
     return Panel(*values, bounds, starts, grid, ids, columns, calendar, gaps)
 
 
+def has_dates(frame, time=None):
+    """Whether the time of a frame, a column or by default that which `read_series` takes, is dates, not integers."""
+    time = "ds" if time is None and "ds" in frame.columns else time
+    values = frame.index if time is None else column(frame, time)
+    return not pd.api.types.is_integer_dtype(values.dtype)
+
+
 def _columns(frame, target, time, id, past, known):
     """Which column is what."""
     time = time if time is not None or "ds" not in frame.columns else "ds"

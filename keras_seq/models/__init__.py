@@ -2,6 +2,7 @@
 
 from keras_seq.models import baselines
 from keras_seq.models.forecast_model import ForecastModel
+from keras_seq.models.forecaster import Forecaster
 from keras_seq.models.forecasting import forecasting_model
 from keras_seq.models.sentiment import sentiment_model
 from keras_seq.models.seq2seq import seq2seq_model
@@ -11,6 +12,7 @@ from keras_seq.models.translation import Translation
 
 __all__ = [
     "ForecastModel",
+    "Forecaster",
     "Seq2Seq",
     "TextClassifier",
     "Translation",

@@ -55,6 +55,7 @@ class ForecastModel(keras.Model):
         outputs="mse",
         dropout=0.1,
         recurrent_dropout=0.0,
+        forecaster=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -82,6 +83,11 @@ class ForecastModel(keras.Model):
         self.supports_jit = keras.backend.backend() != "tensorflow"
         self._build()
         self.built = True
+        self.carry(forecaster)
+
+    def carry(self, forecaster):
+        """Keep the state of the `Forecaster` that the model belongs to: it is saved with it."""
+        object.__setattr__(self, "forecaster", forecaster)  # past Keras's tracking, which would wrap it
 
     def _made_route(self):
         """The layer from look-back to horizon."""
@@ -107,9 +113,7 @@ class ForecastModel(keras.Model):
                 return kind.centre(ops.reshape(y, (-1, values, kind.size)))
 
             return Recursive(*how, values=values, flags=values * self.missing, centre=centre, **parts)
-        raise ValueError(
-            f"Argument `strategy` must be one of 'direct', 'segment', 'recursive', got {self.strategy!r}."
-        )
+        raise ValueError(f"Argument `strategy` must be one of 'direct', 'segment', 'recursive', got {self.strategy!r}.")
 
     def _build(self):
         """All weights."""
@@ -119,6 +123,12 @@ class ForecastModel(keras.Model):
             self.norm.build((None, self.lookback, self.channels))
         ahead = (None, self.horizon, self.known) if self.known else None
         self.route.build((None, self.lookback, features), ahead)
+
+    @property
+    def sizes(self):
+        """Of its windows, as `batches.sizes` of a dataset has them."""
+        names = ("lookback", "horizon", "channels", "past_covariates", "known", "missing")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def input_shapes(self):
@@ -171,11 +181,32 @@ class ForecastModel(keras.Model):
         return {name: ops.convert_to_tensor(given[name]) for name in shapes}
 
     def export(self, filepath, format="tf_saved_model", verbose=False, **kwargs):
-        """`keras.Model.export`, for a dict of inputs in the unit of the windows.
+        """Write a graph that forecasts without this package.
 
-        A `ks.models.Forecaster` exports a graph that takes values as they are in the frame.
+        The model of a `ks.models.Forecaster` takes and gives values as they are in frames; then the endpoint
+        `forecast` of a SavedModel (its `serving_default`) has the inputs
+
+        - `past` `(B, T, C)`: the targets up to now, NaN where missing;
+        - `past_covariates` `(B, T, P)` and `known` `(B, T + F, K)`, where there are such columns;
+        - `time` `(B, T + F)`: with calendar features, the stamps of all these steps, int64, in microseconds since the
+          beginning of 1970, in local time;
+        - `series` `(B,)`: where series have ids and are scaled by them, the id; one that is not known is scaled like
+          all together;
+
+        and the outputs `forecast`, and for each level of, say, 80 %, `lower_80` and `upper_80`: `(B, F, C)`.
+
+        Any other model, and any other format, takes the inputs of `call` and gives what it returns.
+
+        Raises:
+            ValueError: for a SavedModel on another backend than TensorFlow.
         """
-        spec = {name: keras.InputSpec("float32", (None, *shape)) for name, shape in self.input_shapes.items()}
+        if self.forecaster is not None and format == "tf_saved_model":
+            from keras_seq.models.forecast_serving import write_serving
+
+            return write_serving(self, filepath, verbose)
+        spec = {
+            name: keras.InputSpec("float32", (None, *shape), name=name) for name, shape in self.input_shapes.items()
+        }
         kwargs.setdefault("input_signature", [spec])
         return super().export(filepath, format=format, verbose=verbose, **kwargs)
 
@@ -184,7 +215,13 @@ class ForecastModel(keras.Model):
             hidden_units segment mix_channels normalization dropout recurrent_dropout""".split()
         encoder = self.encoder if isinstance(self.encoder, str) else keras.saving.serialize_keras_object(self.encoder)
         config = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **config, "encoder": encoder, "outputs": self.outputs}
+        return {
+            **super().get_config(),
+            **config,
+            "encoder": encoder,
+            "outputs": self.outputs,
+            "forecaster": self.forecaster,
+        }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

@@ -93,7 +93,9 @@ class Stack(keras.layers.Layer):
             self.norm.build(tuple(x.shape))
         wanted = 3 if self.return_sequences else (2, 3)
         if (len(x.shape) != 3 or x.shape[1] != shape[1]) if wanted == 3 else len(x.shape) not in wanted:
-            ending = "a sequence as long as it reads" if wanted == 3 else "a vector for a sequence, or one for each step"
+            ending = (
+                "a sequence as long as it reads" if wanted == 3 else "a vector for a sequence, or one for each step"
+            )
             raise ValueError(
                 f"Argument `encoder` must return {ending}, got shape {tuple(x.shape)} for {tuple(shape)}: give a "
                 'convolution padding="same" and no strides.'

@@ -1,0 +1,139 @@
+"""Between frames and the windows that a model forecasts: where forecasts begin, and frames of what it said."""
+
+import numpy as np
+import pandas as pd
+
+from keras_seq.data.stamps import ticks_of
+from keras_seq.data.windows import WindowBatches
+from keras_seq.errors import InputError
+
+
+def called(panel, s):
+    """What a message calls series `s` of a panel."""
+    return "The series" if panel.ids is None else f"Series {panel.ids[s]!r}"
+
+
+def ends_of(panel):
+    """The row after the last one with a known target, of each series: `(S,)`."""
+    known = ~np.isnan(panel.targets).all(axis=1)
+    return np.array([known[a:b].nonzero()[0][-1] + 1 for a, b in zip(panel.bounds[:-1], panel.bounds[1:], strict=True)])
+
+
+def with_future(frame, future, time):
+    """A frame with the rows of the steps to come behind its own."""
+    for name, given in (("frame", frame), ("future", future)):
+        if not isinstance(given, pd.DataFrame):
+            raise InputError(f"Argument `{name}` must be a pandas frame, got {type(given).__name__}.")
+    return pd.concat([frame, future], ignore_index=time is not None)
+
+
+def rows_before(frame, panel, rows):
+    """The rows of a frame whose time is before that of a row of each series' own, `(S,)`."""
+    id, time = panel.columns["id"], panel.columns["time"]
+    ticks, _, _ = ticks_of(frame.index if time is None else frame[time], "The time of the frame")
+    limits = [ticks_of(panel.stamps(s)[[row]], "")[0][0] for s, row in enumerate(rows)]
+    if id is None:
+        return frame[ticks < limits[0]]
+    return frame[ticks < frame[id].map(dict(zip(panel.ids, limits, strict=True))).to_numpy()]
+
+
+def joined(frames, panel):
+    """Frames of forecasts that were made one after the other, as one: series by series."""
+    frame = pd.concat(frames, ignore_index=panel.columns["time"] is not None)
+    if panel.ids is None:
+        return frame
+    order = pd.Categorical(frame[panel.columns["id"]], panel.ids, ordered=True).codes
+    frame = frame.iloc[np.argsort(order, kind="stable")]
+    return frame.reset_index(drop=True) if panel.columns["time"] is not None else frame
+
+
+class Origins:
+    """Windows of a panel at chosen places, for a model that was trained on windows of these `sizes`.
+
+    Args:
+        panel: a `Panel`; it is made longer where a horizon reaches beyond its end.
+        sizes: of the windows, as `WindowBatches.sizes` has them.
+        scaler: that of the training part, or None.
+        series, rows: where each window's horizon begins: `(N,)` each.
+
+    Raises:
+        InputError: for a series that is too short, that the scaler does not know, with missing values where the
+            training had none, or with covariates that are to be known in advance and are missing.
+    """
+
+    def __init__(self, panel, sizes, scaler, series, rows):
+        self.lookback, self.horizon = sizes["lookback"], sizes["horizon"]
+        self.series, self.rows = np.asarray(series), np.asarray(rows)
+        self._check_lookback(panel)
+        beyond = (self.rows + self.horizon - panel.lengths[self.series]).max(initial=0)
+        self.panel = panel.extended(int(beyond)) if beyond > 0 else panel
+        self._check_known()
+        part = (np.zeros(len(self.panel), int), self.panel.lengths)
+        self.batches = WindowBatches(
+            self.panel, self.lookback, self.horizon, part, 1, scaler, 1, shuffle=False, seed=0, mask=True
+        )
+        self.inputs, self.targets, there = self.batches.cut(self.series, self.rows)
+        self.targets = np.where(there > 0, self.targets, np.nan)  # scaled
+        if not sizes["missing"]:
+            self._check_mask(self.inputs.pop("past_mask"))
+
+    def inverse(self, values):
+        """Scaled values `(N, F, C)` in the unit of the frame."""
+        scaler = self.batches.scaler
+        return values if scaler is None else scaler.inverse(values, self.inputs)
+
+    def frame(self, columns, cutoff=False):
+        """The columns `{name: values (N, F)}` with ids and time stamps, a row for each step, in the frame's own form.
+
+        Args:
+            cutoff: whether to say before which steps each forecast was made, by the last stamp that it knew.
+        """
+        names, steps = self.panel.columns, next(iter(columns.values())).shape[1]
+        stamps = [self.panel.stamps(s) for s in range(len(self.panel))]
+        pairs = list(zip(self.series, self.rows, strict=True))
+        found = {}
+        if self.panel.ids is not None:
+            found[names["id"]] = np.repeat([self.panel.ids[s] for s in self.series], steps)
+        time = stamps[0][:0].append([stamps[s][row : row + steps] for s, row in pairs])
+        if names["time"] is not None:
+            found[names["time"]] = time
+        if cutoff:
+            found["cutoff"] = stamps[0][:0].append([stamps[s][[row - 1] * steps] for s, row in pairs])
+        found |= {name: values.reshape(-1) for name, values in columns.items()}
+        return pd.DataFrame(found, index=None if names["time"] is not None else time)
+
+    def _check_lookback(self, panel):
+        short = np.flatnonzero(self.rows < self.lookback)
+        if len(short):
+            s, row = self.series[short[0]], self.rows[short[0]]
+            raise InputError(
+                f"{called(panel, s)} has {row} steps before {panel.stamps(s, 1)[row]}, where a forecast is to begin, and "
+                f"the look-back needs {self.lookback} ({len(short)} such forecast(s)): give more of its past."
+            )
+
+    def _check_known(self):
+        names = self.panel.columns["known"]
+        if not names:
+            return
+        begin = self.panel.bounds[self.series] + self.rows
+        wanted = self.panel.known[begin[:, None] + np.arange(self.horizon)]  # (N, F, K)
+        holes = np.argwhere(np.isnan(wanted))
+        if len(holes):
+            i, step, k = holes[0]
+            s, row = self.series[i], self.rows[i] + step
+            raise InputError(
+                f"{called(self.panel, s)}: the covariate {names[k]!r} is missing at {self.panel.stamps(s)[row]}, step "
+                f"{step + 1} of the horizon ({len(holes)} such value(s)). It is to be known in advance: give rows for "
+                f"all {self.horizon} steps after the last known target, in the frame or as `future`."
+            )
+
+    def _check_mask(self, mask):
+        holes = np.argwhere(mask == 0)
+        if len(holes):
+            i, step, c = holes[0]
+            s, row = self.series[i], self.rows[i] - self.lookback + step
+            raise InputError(
+                f"{called(self.panel, s)}: {self.panel.columns['targets'][c]!r} is missing at "
+                f"{self.panel.stamps(s)[row]} ({len(holes)} such value(s)), and the model was trained on data without "
+                "missing values: fill them in, for example with frame.interpolate(), or train on data with some."
+            )

@@ -1,0 +1,341 @@
+"""`Forecaster`: frames in, frames with forecasts and intervals out."""
+
+import inspect
+
+import keras
+import numpy as np
+
+from keras_seq.checks import positive_integer
+from keras_seq.errors import InputError
+from keras_seq.models.forecasting import forecasting_model
+from keras_seq.models.intervals import calibrated, checked_levels, interval, parted, quantiles_of
+
+_SIZES = ("lookback", "horizon", "channels", "past_covariates", "known", "missing")
+_OPTIONS = [name for name in inspect.signature(forecasting_model).parameters if name not in _SIZES]
+FORMAT = 1  # of the state that is written
+
+
+class Forecaster:
+    """Forecasts series in data frames: trains a `ForecastModel`, and keeps what belongs to it.
+
+    A frame is wide (one series, a column for each channel) or long (many series, told apart by a column of ids); see
+    `ks.data.read_series`, which tells what its time stamps, covariates and missing values may be. Forecasts begin after
+    the last step at which a target is known.
+
+    Args:
+        lookback, horizon: steps that the model sees, and that it forecasts.
+        target, time, id, past, known, freq: which columns of frames are what, as of `ks.data.read_series`.
+        calendar: `"cyclic"`, `"linear"` or None: calendar features (`ks.data.calendar_features`); `"auto"` for cyclic
+            ones where time stamps are dates.
+        scale: `"series"`, `"window"` or None, as of `ks.data.window_dataset`.
+        level: of the intervals, in percent: a number or a list.
+        outputs: as of `forecasting_model`; or `"quantiles"`, for the median and the ends of the intervals.
+        model: other arguments of `ks.models.forecasting_model`.
+
+    Attributes:
+        model: the `ForecastModel`, once there is one.
+
+    Raises:
+        ValueError: for levels or arguments of the model that cannot be.
+
+    Example:
+
+    >>> frame = ks.data.load(hours=600)
+    >>> forecaster = ks.models.Forecaster(48, 24, known="temperature", units=8)
+    >>> forecaster = forecaster.fit(frame[:560], epochs=2, verbose=0)
+    >>> forecast = forecaster.predict(frame[:560], future=frame[560:][["ds", "temperature"]])
+    >>> list(forecast.columns), len(forecast)
+    (['ds', 'y', 'y-lo-80', 'y-hi-80', 'y-lo-90', 'y-hi-90'], 24)
+    """
+
+    def __init__(
+        self,
+        lookback,
+        horizon,
+        target=None,
+        time=None,
+        id=None,
+        past=(),
+        known=(),
+        freq=None,
+        calendar="auto",
+        scale="series",
+        level=(80, 90),
+        outputs="mse",
+        **model,
+    ):
+        self.lookback, self.horizon = positive_integer("lookback", lookback), positive_integer("horizon", horizon)
+        self.columns = {"target": target, "time": time, "id": id, "past": past, "known": known}
+        self.freq, self.calendar, self.scale = freq, calendar, scale
+        self.level = checked_levels(level)
+        self.outputs = quantiles_of(self.level) if isinstance(outputs, str) and outputs == "quantiles" else outputs
+        unknown = sorted(set(model) - set(_OPTIONS))
+        if unknown:
+            raise ValueError(f"Unknown argument `{unknown[0]}`: `Forecaster` takes its own and {', '.join(_OPTIONS)}.")
+        self.options = model
+        self.model = self._scaler = self._constants = self._reading = None
+
+    def fit(
+        self,
+        frame,
+        validation=0.15,
+        epochs=50,
+        patience=5,
+        batch_size=64,
+        stride=1,
+        seed=0,
+        callbacks=(),
+        verbose="auto",
+    ):
+        """Train a model on a frame, and calibrate its intervals.
+
+        The end of the time is kept for validation: on its windows it is judged when to stop (the weights of the best
+        epoch are kept), and how wide the intervals are. The rest alone is trained on.
+
+        Args:
+            frame: a `pandas.DataFrame`.
+            validation: the part at the end: a share of the time, or what `start` of `ks.data.window_dataset` may be (a
+                time stamp, or rows from the end of each series, such as -48).
+            epochs: at most.
+            patience: epochs without progress before it stops.
+            batch_size, stride: of the windows to train on.
+            seed: of their order. What else is random follows `keras.utils.set_random_seed`.
+            callbacks: more of them.
+            verbose: as of `keras.Model.fit`.
+
+        Returns:
+            The forecaster itself.
+
+        Raises:
+            InputError: for all that `ks.data.read_series` and `ks.data.window_dataset` find.
+        """
+        train, held_out = self.prepare(frame, validation, batch_size, stride, seed)
+        stop = keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
+        how = {"epochs": epochs, "callbacks": [stop, *callbacks], "verbose": verbose, "shuffle": False}
+        self.model.fit(train, validation_data=held_out, **how)
+        return self.calibrate(held_out)
+
+    def prepare(self, frame, validation=0.15, batch_size=64, stride=1, seed=0):
+        """A new `model` for a frame, and the datasets `(train, validation)`, as `fit` makes them.
+
+        For those who call `forecaster.model.fit` themselves; `calibrate(validation)` comes after it.
+        """
+        from keras_seq import data
+
+        self.model = self._scaler = self._constants = self._reading = None
+        panel = self._read(frame)
+        columns = {"target" if kind == "targets" else kind: names for kind, names in panel.columns.items()}
+        freq = getattr(panel.grid.freq, "freqstr", panel.grid.freq)
+        border = 1 - validation if isinstance(validation, float) else validation
+        how = (panel, self.lookback, self.horizon)
+        train = data.window_dataset(*how, end=border, stride=stride, scale=self.scale, batch_size=batch_size, seed=seed)
+        scaler = train.batches.scaler
+        held_out = data.window_dataset(*how, start=border, scale=scaler, batch_size=batch_size, shuffle=False)
+        model = forecasting_model(**train.batches.sizes, outputs=self.outputs, **self.options)
+        for one in self.level:  # whether the outputs have it, before a training that would be lost
+            parted(model.output_kind, np.zeros((1, 1, 1, model.output_kind.size)), one)
+        self.model, self._scaler = model, scaler
+        self._reading = {**columns, "freq": freq, "calendar": panel.calendar}
+        return train, held_out
+
+    def calibrate(self, validation):
+        """Make the intervals as wide as windows that the training never saw want it (`keras_seq.models.intervals`).
+
+        Args:
+            validation: a dataset of windows, as `prepare` returns it.
+
+        Returns:
+            The forecaster itself.
+        """
+        self._check_fitted(calibrated=False)
+        truth = []
+        for _, y, *weights in validation.as_numpy_iterator():
+            truth.append(np.where(weights[0] > 0, y, np.nan) if weights else y)
+        said = np.asarray(self.model.predict(validation, verbose=0))
+        kind, truth = self.model.output_kind, np.concatenate(truth)
+        self._constants = {one: calibrated(kind, said, truth, one) for one in self.level}
+        self.model.carry(self._state())
+        return self
+
+    def predict(self, frame, horizon=None, future=None):
+        """Forecasts of the steps after the last known target of each series.
+
+        Args:
+            frame: what came before, in the form of the frame that was trained on; `lookback` steps at least. It may
+                hold series that the training did not, unless they are scaled by series.
+            horizon: how many steps, at most and by default those that the model was trained for.
+            future: a frame with time stamps, ids and the covariates known in advance, of the steps to come. They may
+                also stand at the end of `frame`, with empty targets.
+
+        Returns:
+            A frame with ids and time stamps, the forecasts under the names of the targets, and for each level of, say,
+            80 %, the columns `y-lo-80` and `y-hi-80`: ids and steps in the order of the frame.
+
+        Raises:
+            InputError: for a longer horizon, series that are too short, unknown or all missing, missing covariates,
+                and all that `ks.data.read_series` finds.
+        """
+        self._check_fitted()
+        if positive_integer("horizon", self.horizon if horizon is None else horizon) > self.horizon:
+            raise InputError(
+                f"Argument `horizon` must be at most {self.horizon}, which the model was trained for, got {horizon!r}: "
+                "train one for a longer horizon."
+            )
+        from keras_seq.models.forecast_frames import ends_of, with_future
+
+        panel = self._read(frame if future is None else with_future(frame, future, self._reading["time"]))
+        origins = self._origins(panel, np.arange(len(panel)), ends_of(panel))
+        steps = slice(0, horizon)
+        return origins.frame({name: values[:, steps] for name, values in self._forecasts(origins).items()})
+
+    def backtest(self, frame, windows=5, step=None, refit=False, **fit):
+        """Forecasts as they would have been made at some times of the past, beside what came.
+
+        Args:
+            frame: series with at least `lookback + horizon + (windows - 1) * step` steps.
+            windows: how many forecasts are made of each series. The last one ends with the last known target.
+            step: steps from one to the next; None for the horizon, so that they do not overlap.
+            refit: whether to train anew before each, on what came before it; then the other arguments are those of
+                `fit`. Else this model makes them all: choose times that it was not trained on.
+
+        Returns:
+            A frame as of `predict`, with two more columns: `cutoff`, the last stamp that a forecast knew, and what came,
+            such as `y-true`, missing where nothing is known.
+
+        Raises:
+            InputError: as `predict`.
+        """
+        from keras_seq.models.forecast_frames import ends_of, joined, rows_before
+
+        self._check_fitted()
+        windows = positive_integer("windows", windows)
+        step = positive_integer("step", self.horizon if step is None else step)
+        if fit and not refit:
+            raise InputError(f"Argument `{next(iter(fit))}` is for `refit=True`, which trains anew.")
+        panel = self._read(frame)
+        backs = self.horizon + step * np.arange(windows)[::-1]
+        series = np.repeat(np.arange(len(panel)), windows)
+        rows = np.repeat(ends_of(panel), windows) - np.tile(backs, len(panel))
+        if not refit:
+            return self._told(self._origins(panel, series, rows))
+        frames = []
+        for back in backs:
+            rows = ends_of(panel) - back
+            again = self._copy().fit(rows_before(frame, panel, rows), **fit)
+            frames.append(again._told(again._origins(panel, np.arange(len(panel)), rows)))
+        return joined(frames, panel)
+
+    def save(self, path, card=None, overwrite=False):
+        """Write the artefact: `ks.saving.save` of the model, which carries all that is needed to forecast frames.
+
+        Raises:
+            InputError: as `ks.saving.save`, and before `fit`.
+        """
+        from keras_seq import saving
+
+        self._check_fitted()
+        saving.save(self.model, path, card, overwrite)
+
+    @classmethod
+    def load(cls, path):
+        """The forecaster of an artefact that `save` or the command line wrote.
+
+        Raises:
+            InputError: where `path` is none, or that of another model.
+        """
+        from keras_seq import saving
+
+        model = saving.load(path)
+        if getattr(model, "forecaster", None) is None:
+            raise InputError(f"Folder {str(path)!r} holds a model that is no forecaster: load it by ks.saving.load.")
+        return cls.of(model)
+
+    @classmethod
+    def of(cls, model):
+        """The forecaster that a `ForecastModel` carries, once it was calibrated."""
+        from keras_seq.data.scaling import Scaler
+
+        state = model.forecaster
+        if state["format"] != FORMAT:
+            raise InputError(
+                f"The forecaster was written in format {state['format']}, this version of keras_seq reads {FORMAT}: "
+                "install the version that wrote it (card.json tells)."
+            )
+        config = model.get_config()
+        options = {name: config[name] for name in _OPTIONS if name in config}
+        reading = dict(state["reading"])
+        self = cls(model.lookback, model.horizon, **reading, scale=state["scale"], level=state["level"], **options)
+        self.model, self._reading = model, reading
+        self._scaler = state["scaler"] and Scaler(**state["scaler"])
+        self._constants = dict(zip(state["level"], map(np.array, state["constants"]), strict=True))
+        return self
+
+    def export(self, path, **kwargs):
+        """Write a SavedModel that takes values as they are in frames: see `ForecastModel.export`."""
+        self._check_fitted()
+        self.model.export(path, **kwargs)
+
+    def _state(self):
+        """All that a model needs to be a forecaster again, for JSON."""
+        return {
+            "format": FORMAT,
+            "reading": self._reading,
+            "scale": self.scale,
+            "level": self.level,
+            "scaler": self._scaler and self._scaler.get_config(),
+            "constants": [constants.tolist() for constants in self._constants.values()],
+        }
+
+    def _copy(self):
+        return Forecaster(
+            self.lookback,
+            self.horizon,
+            **self._reading,
+            scale=self.scale,
+            level=self.level,
+            outputs=self.outputs,
+            **self.options,
+        )
+
+    def _read(self, frame):
+        """The `Panel` of a frame: read as the frame that was trained on was."""
+        from keras_seq import data
+        from keras_seq.data.series import has_dates
+
+        if self._reading is not None:
+            return data.read_series(frame, **self._reading)
+        calendar = self.calendar
+        if calendar == "auto":
+            calendar = "cyclic" if has_dates(frame, self.columns["time"]) else None
+        return data.read_series(frame, **self.columns, freq=self.freq, calendar=calendar)
+
+    def _origins(self, panel, series, rows):
+        from keras_seq.models.forecast_frames import Origins
+
+        return Origins(panel, self.model.sizes, self._scaler, series, rows)
+
+    def _forecasts(self, origins):
+        """Forecasts and the ends of intervals, in the unit of the frame: `{column: (N, F)}`."""
+        inputs = {name: origins.inputs[name] for name in self.model.input_shapes}
+        said, kind = np.asarray(self.model.predict(inputs, verbose=0)), self.model.output_kind
+        centre = origins.inverse(parted(kind, said)[0])
+        bounds = {
+            one: [origins.inverse(np.asarray(end)) for end in interval(kind, said, one, constants)]
+            for one, constants in self._constants.items()
+        }
+        columns = {}
+        for c, name in enumerate(self._reading["target"]):
+            columns[name] = centre[..., c]
+            for one, ends in bounds.items():
+                columns |= {f"{name}-{side}-{one:g}": end[..., c] for side, end in zip(("lo", "hi"), ends, strict=True)}
+        return columns
+
+    def _told(self, origins):
+        """A frame of forecasts beside what came."""
+        truth = origins.inverse(origins.targets)
+        columns = {f"{name}-true": truth[..., c] for c, name in enumerate(self._reading["target"])}
+        return origins.frame(self._forecasts(origins) | columns, cutoff=True)
+
+    def _check_fitted(self, calibrated=True):
+        if self.model is None or (calibrated and self._constants is None):
+            raise InputError("The forecaster has no model yet: call `fit(frame)` first, or `prepare`, and `calibrate`.")
