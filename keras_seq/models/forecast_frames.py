@@ -19,6 +19,19 @@ def ends_of(panel):
     return np.array([known[a:b].nonzero()[0][-1] + 1 for a, b in zip(panel.bounds[:-1], panel.bounds[1:], strict=True)])
 
 
+def check_known(panel):
+    """Raise where a covariate that is to be known in advance is missing, in data to train on."""
+    holes = np.argwhere(np.isnan(panel.known))
+    if len(holes):
+        row, k = holes[0]
+        s = np.searchsorted(panel.bounds, row, side="right") - 1
+        raise InputError(
+            f"{called(panel, s)}: the covariate {panel.columns['known'][k]!r} is missing at "
+            f"{panel.stamps(s)[row - panel.bounds[s]]} ({len(holes)} such value(s)). It is to be known in advance: "
+            "fill it in, also where rows are left out, or name it with `past=`."
+        )
+
+
 def with_future(frame, future, time):
     """A frame with the rows of the steps to come behind its own."""
     for name, given in (("frame", frame), ("future", future)):
@@ -82,10 +95,11 @@ class Origins:
         scaler = self.batches.scaler
         return values if scaler is None else scaler.inverse(values, self.inputs)
 
-    def frame(self, columns, cutoff=False):
+    def frame(self, columns, index_name=None, cutoff=False):
         """The columns `{name: values (N, F)}` with ids and time stamps, a row for each step, in the frame's own form.
 
         Args:
+            index_name: name of the index, where it is the time.
             cutoff: whether to say before which steps each forecast was made, by the last stamp that it knew.
         """
         names, steps = self.panel.columns, next(iter(columns.values())).shape[1]
@@ -100,31 +114,33 @@ class Origins:
         if cutoff:
             found["cutoff"] = stamps[0][:0].append([stamps[s][[row - 1] * steps] for s, row in pairs])
         found |= {name: values.reshape(-1) for name, values in columns.items()}
-        return pd.DataFrame(found, index=None if names["time"] is not None else time)
+        return pd.DataFrame(found, index=None if names["time"] is not None else time.rename(index_name))
 
     def _check_lookback(self, panel):
         short = np.flatnonzero(self.rows < self.lookback)
         if len(short):
             s, row = self.series[short[0]], self.rows[short[0]]
             raise InputError(
-                f"{called(panel, s)} has {row} steps before {panel.stamps(s, 1)[row]}, where a forecast is to begin, and "
-                f"the look-back needs {self.lookback} ({len(short)} such forecast(s)): give more of its past."
+                f"{called(panel, s)} has {row} steps before {panel.stamps(s, 1)[row]}, where a forecast is to begin, "
+                f"and the look-back needs {self.lookback} ({len(short)} such forecast(s)): give more of its past."
             )
 
     def _check_known(self):
         names = self.panel.columns["known"]
         if not names:
             return
-        begin = self.panel.bounds[self.series] + self.rows
-        wanted = self.panel.known[begin[:, None] + np.arange(self.horizon)]  # (N, F, K)
+        begin = self.panel.bounds[self.series] + self.rows - self.lookback
+        wanted = self.panel.known[begin[:, None] + np.arange(self.lookback + self.horizon)]  # (N, T + F, K)
         holes = np.argwhere(np.isnan(wanted))
         if len(holes):
             i, step, k = holes[0]
-            s, row = self.series[i], self.rows[i] + step
+            s, row = self.series[i], self.rows[i] - self.lookback + step
+            ahead = step - self.lookback
+            where = f"step {ahead + 1} of the horizon" if ahead >= 0 else f"{-ahead} step(s) before the horizon"
             raise InputError(
-                f"{called(self.panel, s)}: the covariate {names[k]!r} is missing at {self.panel.stamps(s)[row]}, step "
-                f"{step + 1} of the horizon ({len(holes)} such value(s)). It is to be known in advance: give rows for "
-                f"all {self.horizon} steps after the last known target, in the frame or as `future`."
+                f"{called(self.panel, s)}: the covariate {names[k]!r} is missing at {self.panel.stamps(s)[row]}, "
+                f"{where} ({len(holes)} such value(s)). It is to be known in advance: give rows for all "
+                f"{self.horizon} steps after the last known target, in the frame or as `future`."
             )
 
     def _check_mask(self, mask):

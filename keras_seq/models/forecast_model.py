@@ -6,7 +6,7 @@ from keras import ops
 from keras_seq.checks import natural_number, positive_integer, share
 from keras_seq.layers import ReversibleNorm
 from keras_seq.models.outputs import output_of
-from keras_seq.models.stack import in_order, runs_a_cell
+from keras_seq.models.stack import in_order
 from keras_seq.models.strategies import Direct, Recursive, Segment
 
 NORMALIZATIONS = {
@@ -212,16 +212,10 @@ class ForecastModel(keras.Model):
 
     def get_config(self):
         names = """lookback horizon channels past_covariates known missing strategy units depth bidirectional num_heads
-            hidden_units segment mix_channels normalization dropout recurrent_dropout""".split()
+            hidden_units segment mix_channels normalization outputs dropout recurrent_dropout forecaster""".split()
         encoder = self.encoder if isinstance(self.encoder, str) else keras.saving.serialize_keras_object(self.encoder)
         config = {name: getattr(self, name) for name in names}
-        return {
-            **super().get_config(),
-            **config,
-            "encoder": encoder,
-            "outputs": self.outputs,
-            "forecaster": self.forecaster,
-        }
+        return {**super().get_config(), **config, "encoder": encoder}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

@@ -121,9 +121,11 @@ class Forecaster:
         For those who call `forecaster.model.fit` themselves; `calibrate(validation)` comes after it.
         """
         from keras_seq import data
+        from keras_seq.models.forecast_frames import check_known
 
         self.model = self._scaler = self._constants = self._reading = None
         panel = self._read(frame)
+        check_known(panel)
         columns = {"target" if kind == "targets" else kind: names for kind, names in panel.columns.items()}
         freq = getattr(panel.grid.freq, "freqstr", panel.grid.freq)
         border = 1 - validation if isinstance(validation, float) else validation
@@ -185,8 +187,8 @@ class Forecaster:
 
         panel = self._read(frame if future is None else with_future(frame, future, self._reading["time"]))
         origins = self._origins(panel, np.arange(len(panel)), ends_of(panel))
-        steps = slice(0, horizon)
-        return origins.frame({name: values[:, steps] for name, values in self._forecasts(origins).items()})
+        columns = {name: values[:, :horizon] for name, values in self._forecasts(origins).items()}
+        return origins.frame(columns, frame.index.name)
 
     def backtest(self, frame, windows=5, step=None, refit=False, **fit):
         """Forecasts as they would have been made at some times of the past, beside what came.
@@ -199,8 +201,8 @@ class Forecaster:
                 `fit`. Else this model makes them all: choose times that it was not trained on.
 
         Returns:
-            A frame as of `predict`, with two more columns: `cutoff`, the last stamp that a forecast knew, and what came,
-            such as `y-true`, missing where nothing is known.
+            A frame as of `predict`, with two more columns: `cutoff`, the last stamp that a forecast knew, and what
+            came, such as `y-true`, missing where nothing is known.
 
         Raises:
             InputError: as `predict`.
@@ -217,12 +219,12 @@ class Forecaster:
         series = np.repeat(np.arange(len(panel)), windows)
         rows = np.repeat(ends_of(panel), windows) - np.tile(backs, len(panel))
         if not refit:
-            return self._told(self._origins(panel, series, rows))
+            return self._told(self._origins(panel, series, rows), frame)
         frames = []
         for back in backs:
             rows = ends_of(panel) - back
             again = self._copy().fit(rows_before(frame, panel, rows), **fit)
-            frames.append(again._told(again._origins(panel, np.arange(len(panel)), rows)))
+            frames.append(again._told(again._origins(panel, np.arange(len(panel)), rows), frame))
         return joined(frames, panel)
 
     def save(self, path, card=None, overwrite=False):
@@ -330,11 +332,11 @@ class Forecaster:
                 columns |= {f"{name}-{side}-{one:g}": end[..., c] for side, end in zip(("lo", "hi"), ends, strict=True)}
         return columns
 
-    def _told(self, origins):
-        """A frame of forecasts beside what came."""
+    def _told(self, origins, frame):
+        """A frame, in the form of the one given, of forecasts beside what came."""
         truth = origins.inverse(origins.targets)
         columns = {f"{name}-true": truth[..., c] for c, name in enumerate(self._reading["target"])}
-        return origins.frame(self._forecasts(origins) | columns, cutoff=True)
+        return origins.frame(self._forecasts(origins) | columns, frame.index.name, cutoff=True)
 
     def _check_fitted(self, calibrated=True):
         if self.model is None or (calibrated and self._constants is None):

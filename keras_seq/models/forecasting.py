@@ -74,7 +74,7 @@ def forecasting_model(
     >>> model = ks.models.forecasting_model(**train.batches.sizes, units=8)
     >>> history = model.fit(train, verbose=0)
     >>> model.predict(train, verbose=0).shape
-    (304, 24, 1)
+    (329, 24, 1)
     """
     model = ForecastModel(
         lookback,

@@ -91,14 +91,11 @@ class Stack(keras.layers.Layer):
             x, _ = _parted(layer.compute_output_spec(x))
         if self.norm is not None:
             self.norm.build(tuple(x.shape))
-        wanted = 3 if self.return_sequences else (2, 3)
-        if (len(x.shape) != 3 or x.shape[1] != shape[1]) if wanted == 3 else len(x.shape) not in wanted:
-            ending = (
-                "a sequence as long as it reads" if wanted == 3 else "a vector for a sequence, or one for each step"
-            )
+        of_steps = len(x.shape) == 3 and x.shape[1] == shape[1]
+        if not (of_steps or (len(x.shape) in (2, 3) and not self.return_sequences)):
             raise ValueError(
-                f"Argument `encoder` must return {ending}, got shape {tuple(x.shape)} for {tuple(shape)}: give a "
-                'convolution padding="same" and no strides.'
+                f"Argument `encoder` must return a sequence as long as it reads, got shape {tuple(x.shape)} for "
+                f'{tuple(shape)}: give a convolution padding="same" and no strides.'
             )
         self.size = x.shape[-1]
         self.built = True

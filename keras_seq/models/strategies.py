@@ -27,7 +27,6 @@ import keras
 from keras import ops, tree
 
 from keras_seq.cells.base import Cell
-from keras_seq.checks import positive_integer
 from keras_seq.layers import RNN, StackedRNNCells
 from keras_seq.layers.stacked import call_cell, output_size, release
 from keras_seq.models.decoders import cells_like
