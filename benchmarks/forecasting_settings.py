@@ -2,32 +2,74 @@
 
 SEGMENTS = {
     "lookback": 96,
-    "batch_size": 256,
+    "batch_size": 64,
+    "published_batch": 256,
     "learning_rate": 1e-3,
     "decay": 0.9,
-    "epochs": 30,
-    "patience": 10,
+    "epochs": 20,
+    "patience": 5,
     "model": {"strategy": "segment", "encoder": "gru", "units": 128, "segment": 24, "dropout": 0.5, "outputs": "mae"},
 }
 LINEAR = {
     "lookback": 336,
     "batch_size": 32,
+    "published_batch": 32,
     "learning_rate": 5e-3,
     "decay": 0.5,
     "epochs": 10,
     "patience": 3,
-    "published_batch": 32,
 }
-ETT = {
-    "segments": {**SEGMENTS, "published_batch": 256},
+MODELS = {
+    "segments": SEGMENTS,
     "nlinear": {**LINEAR, "layer": "NLinear"},
     "dlinear": {**LINEAR, "layer": "DLinear"},
 }
 # Rows at which the training part ends, and the validation and the test part: 12, 4 and 4 months.
 BORDERS = {"ETTh1": (8640, 11520, 14400), "ETTm1": (34560, 46080, 57600)}
 
+FRAMES = {
+    "m4_hourly": {
+        "season": 24,
+        "forecaster": {
+            "lookback": 336,
+            "horizon": 48,
+            "scale": "window",
+            "segment": 24,
+            "units": 128,
+            "dropout": 0.1,
+            "outputs": "mae",
+            "learning_rate": 1e-3,
+        },
+        "fit": {"validation": -48, "epochs": 12, "patience": 3, "batch_size": 256, "stride": 4},
+    },
+    "airpassengers": {
+        "season": 12,
+        "forecaster": {
+            "lookback": 36,
+            "horizon": 12,
+            "scale": "window",
+            "calendar": None,
+            "segment": 12,
+            "units": 64,
+            "outputs": "mae",
+            "learning_rate": 2e-3,
+        },
+        "fit": {"validation": -12, "epochs": 200, "patience": 40, "batch_size": 16},
+    },
+}
+
 
 def settings_of(task):
-    """The settings of a task such as `ETTh1_96_segments`."""
-    data, horizon, model = task.rsplit("_", 2)
-    return {"data": data, "horizon": int(horizon), **ETT[model]}
+    """The settings of a task such as `ETTh1_96_segments` or `m4_hourly`."""
+    if task in FRAMES:
+        return FRAMES[task]
+    data, horizon, model = task.split("_")
+    return {"data": data, "horizon": int(horizon), **MODELS[model]}
+
+
+TASKS = [
+    *(f"ETTh1_{horizon}_segments" for horizon in (96, 192, 336, 720)),
+    *(f"ETTh1_{horizon}_{layer}" for layer in ("nlinear", "dlinear") for horizon in (96, 720)),
+    "ETTm1_96_segments",
+    *FRAMES,
+]

@@ -121,7 +121,7 @@ def _place(index, name):
     if name == "hour":
         return (index.hour + index.minute / 60 + index.second / 3600) / 24
     if name == "weekday":
-        return index.weekday / 7
+        return index.day_of_week / 7
     if name == "day_of_month":
         return (index.day - 1) / index.days_in_month
     if name == "day_of_year":

@@ -54,7 +54,7 @@ def load(hours=2 * 365 * 24, seed=0):
     warm += _drifting(0.98, weather.normal(0, 0.6, hours))
     shape = 25 * np.exp(-(((hour - 8) / 2.5) ** 2)) + 35 * np.exp(-(((hour - 19) / 3) ** 2))
     weekend = 0.5 * shape + 12 * np.exp(-(((hour - 13) / 4) ** 2)) - 10
-    y = 100 + 5 * np.arange(hours) / 8766 + np.where(ds.weekday >= 5, weekend, shape)
+    y = 100 + 5 * np.arange(hours) / 8766 + np.where(ds.day_of_week >= 5, weekend, shape)
     y += 1.2 * np.maximum(0, 15 - warm) + 2 * np.maximum(0, warm - 20) + _drifting(0.8, noise.normal(0, 1.5, hours))
     y[_missing(holes.random((hours, 2)))] = np.nan
     return pd.DataFrame({"ds": ds, "y": y, "temperature": warm + forecast.normal(0, 0.5, hours)})

@@ -240,7 +240,7 @@ def _unequal_grid(stamps, step):
     names = []
     if step >= 28 * _DAY:
         names = _LONG
-    elif step == _DAY and stamps.steps.max() > _DAY and (index.weekday < 5).all():
+    elif step == _DAY and stamps.steps.max() > _DAY and (index.day_of_week < 5).all():
         names = ["B"]
     elif stamps.tz is not None and step % _DAY == 0:
         names = _LOCAL

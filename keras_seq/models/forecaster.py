@@ -28,7 +28,7 @@ class Forecaster:
         calendar: `"cyclic"`, `"linear"` or None: calendar features (`ks.data.calendar_features`); `"auto"` for cyclic
             ones where time stamps are dates.
         scale: `"series"`, `"window"` or None, as of `ks.data.window_dataset`.
-        level: of the intervals, in percent: a number or a list.
+        level: of the intervals, in percent: a number or a list; an empty one for none.
         outputs: as of `forecasting_model`; or `"quantiles"`, for the median and the ends of the intervals.
         model: other arguments of `ks.models.forecasting_model`.
 
@@ -121,7 +121,7 @@ class Forecaster:
         For those who call `forecaster.model.fit` themselves; `calibrate(validation)` comes after it.
         """
         from keras_seq import data
-        from keras_seq.models.forecast_frames import check_known
+        from keras_seq.data.origins import check_known
 
         self.model = self._scaler = self._constants = self._reading = None
         panel = self._read(frame)
@@ -183,7 +183,7 @@ class Forecaster:
                 f"Argument `horizon` must be at most {self.horizon}, which the model was trained for, got {horizon!r}: "
                 "train one for a longer horizon."
             )
-        from keras_seq.models.forecast_frames import ends_of, with_future
+        from keras_seq.data.origins import ends_of, with_future
 
         panel = self._read(frame if future is None else with_future(frame, future, self._reading["time"]))
         origins = self._origins(panel, np.arange(len(panel)), ends_of(panel))
@@ -207,7 +207,7 @@ class Forecaster:
         Raises:
             InputError: as `predict`.
         """
-        from keras_seq.models.forecast_frames import ends_of, joined, rows_before
+        from keras_seq.data.origins import ends_of, joined, rows_before
 
         self._check_fitted()
         windows = positive_integer("windows", windows)
@@ -312,7 +312,7 @@ class Forecaster:
         return data.read_series(frame, **self.columns, freq=self.freq, calendar=calendar)
 
     def _origins(self, panel, series, rows):
-        from keras_seq.models.forecast_frames import Origins
+        from keras_seq.data.origins import Origins
 
         return Origins(panel, self.model.sizes, self._scaler, series, rows)
 
