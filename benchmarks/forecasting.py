@@ -52,12 +52,17 @@ def ett_windows(settings, seed):
 
 
 def ett_model(settings, sizes, steps):
-    """The model, whose learning rate falls from epoch to epoch."""
-    rate = keras.optimizers.schedules.ExponentialDecay(settings["learning_rate"], steps, settings["decay"], True)
+    """The model, whose learning rate falls from epoch to epoch, after some in which it stays."""
+    epochs, constant = range(settings["epochs"]), settings.get("constant_epochs", 1)
+    rates = [settings["learning_rate"] * settings["decay"] ** max(0, epoch + 1 - constant) for epoch in epochs]
+    rate = keras.optimizers.schedules.PiecewiseConstantDecay([steps * epoch for epoch in epochs[1:]], rates)
     if "model" in settings:
         return ks.models.forecasting_model(**sizes, **settings["model"], learning_rate=rate)
     past = keras.Input((sizes["lookback"], sizes["channels"]), name="past")
-    model = keras.Model([past], getattr(ks.layers, settings["layer"])(sizes["horizon"])(past))
+    # As published: biases start like the kernel.
+    bias = keras.initializers.RandomUniform(-(sizes["lookback"] ** -0.5), sizes["lookback"] ** -0.5)
+    layer = getattr(ks.layers, settings["layer"])(sizes["horizon"], bias_initializer=bias)
+    model = keras.Model([past], layer(past))
     model.compile(keras.optimizers.Adam(rate), "mse")
     return model
 

@@ -15,6 +15,7 @@ LINEAR = {
     "batch_size": 32,
     "published_batch": 32,
     "learning_rate": 5e-3,
+    "constant_epochs": 2,
     "decay": 0.5,
     "epochs": 10,
     "patience": 3,

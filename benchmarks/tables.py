@@ -10,6 +10,7 @@ import statistics
 import sys
 from pathlib import Path
 
+import forecasting_report
 import recurrent_report
 import speed_report
 import translation_report
@@ -193,6 +194,18 @@ def translation_speed():
     return table(*translation_report.speed(result("translation_speed")["results"]))
 
 
+def forecasting():
+    return table(*forecasting_report.ett(result("forecasting")["results"]))
+
+
+def forecasting_frames():
+    return table(*forecasting_report.frames(result("forecasting")["results"]))
+
+
+def forecasting_speed():
+    return table(*forecasting_report.speed(result("forecasting_speed")["results"]))
+
+
 def number(value):
     return "" if value is None else f"{value:.3f}"
 
@@ -212,7 +225,8 @@ def filled(text):
     recurrent_tables = (recurrent, recurrent_jax, recurrent_shapes, recurrent_shapes_jax)
     speed_tables = (attention, decoding, cached_decoding)
     text_tables = (demo, sentiment, changes, text_pipeline, vectorize, translation, translation_speed)
-    for make in (*text_tables, *recurrent_tables, *speed_tables):
+    forecast_tables = (forecasting, forecasting_frames, forecasting_speed)
+    for make in (*text_tables, *forecast_tables, *recurrent_tables, *speed_tables):
         marker = f"<!-- table: {make.__name__} -->"
         if marker in text:
             text = re.sub(rf"{marker}\n+(\|[^\n]*\n)*\n*", lambda _, m=marker, f=make: f"{m}\n\n{f()}\n\n", text)

@@ -69,3 +69,21 @@ def test_the_lines_on_translation_run(tmp_path):
     assert "units=4" in quick
     run_code(quick, tmp_path)
     assert ks.saving.read_card(tmp_path / "saved_models" / "en_fr")["kind"] == "seq2seq"
+
+
+def test_the_lines_on_forecasting_run(tmp_path):
+    """From CSV to plot in ten lines, and the parts below: on 26 days, in one epoch each."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    first, second = [block for block in blocks if "168" in block]
+    assert len([line for line in first.splitlines() if line]) <= 10
+    frame = ks.data.load(hours=26 * 24)
+    frame.loc[frame.index[-24:], "y"] = None
+    frame.to_csv(tmp_path / "load.csv", index=False)
+    quick, changes = re.subn(r"epochs=\d+", "epochs=1", first + second)
+    assert changes == 2
+    quick = quick.replace('outputs="quantiles"', 'outputs="quantiles", units=4').replace(', outputs="mae"', ", units=4")
+    assert quick.count("units=4") == 2
+    out = run_code(f"{quick}\nprint(len(forecast), *forecast.columns)", tmp_path)
+    assert "24 ds y y-lo-80 y-hi-80 y-lo-90 y-hi-90" in out
+    assert (tmp_path / "forecast.png").read_bytes().startswith(b"\x89PNG")
+    assert ks.saving.read_card(tmp_path / "saved_models" / "load")["kind"] == "forecast"
