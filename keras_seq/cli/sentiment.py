@@ -1,10 +1,7 @@
 """`keras-seq train sentiment`: from a table to an artefact, with a report on rows that the training never saw."""
 
-import hashlib
 import shutil
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,7 +10,7 @@ import pandas as pd
 from keras_seq import callbacks, data, models, saving
 from keras_seq.callbacks.resuming import makes_averages
 from keras_seq.cli.report import bag_of_words, best_threshold, calibration_error, majority, print_report, scores
-from keras_seq.cli.training import Clock, alone_in, check_backend, work_folder
+from keras_seq.cli.training import alone_in, check_backend, digest, go_on, work_folder
 from keras_seq.data.frames import column
 from keras_seq.data.targets import encoded_labels
 from keras_seq.data.text import checked_texts
@@ -52,7 +49,8 @@ def train_to_artefact(settings, out, force=False):
         raise InputError("Option --no-train-vectors needs vectors that it keeps as they are: give --vectors FILE.")
     parts = load_parts(settings)
     model, datasets = compose(settings, parts)
-    work = work_folder(out, settings, _digest(settings, parts))
+    rows = [frame[[settings.text, settings.label]] for frame in parts.values()]
+    work = work_folder(out, settings, digest(rows, filter(None, [settings.vectors])))
     with alone_in(work):
         seconds = fit(settings, model, datasets, work)
     probabilities = predictions(settings, parts, model)
@@ -122,25 +120,12 @@ def compose(settings, parts):
 
 def fit(settings, model, datasets, work):
     """Train a model, or go on with the training in the folder `work`. Returns the seconds that all of it took."""
-    clock = Clock(work / "seconds.json")
-    model.fit(
-        datasets["train"],
-        validation_data=datasets["validation"],
-        epochs=settings.epochs,
-        class_weight=settings.class_weight,
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            *([keras.callbacks.SwapEMAWeights()] if makes_averages(model.optimizer) else []),
-            callbacks.EpochSeed(settings.seed, datasets["train"]),
-            callbacks.InverseTimeDecay(settings.decay, learning_rate=settings.model.get("learning_rate", 1e-3)),
-            callbacks.ResumableEarlyStopping(
-                work / "best", monitor="val_accuracy", patience=settings.patience, restore_best_weights=True
-            ),
-            clock,
-            callbacks.SafeBackup(work / "backup"),
-        ],
+    averages = [keras.callbacks.SwapEMAWeights()] if makes_averages(model.optimizer) else []
+    decay = callbacks.InverseTimeDecay(settings.decay, learning_rate=settings.model.get("learning_rate", 1e-3))
+    ending = callbacks.ResumableEarlyStopping(
+        work / "best", monitor="val_accuracy", patience=settings.patience, restore_best_weights=True
     )
-    return clock.seconds
+    return go_on(model, datasets, settings, work, ending, *averages, decay, class_weight=settings.class_weight)
 
 
 def predictions(settings, parts, model):
@@ -173,14 +158,3 @@ def reported(settings, parts, model, probabilities):
         "bag_of_words": scores(truth, bag_of_words(train, test, settings.text, settings.label, model.vectorizer)),
         "majority": scores(truth, majority(train[settings.label], len(test))),
     }
-
-
-def _digest(settings, parts):
-    """A hash of all data that a training depends on."""
-    digest = hashlib.sha256()
-    for frame in parts.values():
-        digest.update(pd.util.hash_pandas_object(frame[[settings.text, settings.label]]).to_numpy().tobytes())
-    if settings.vectors is not None and Path(settings.vectors).is_file():
-        with open(settings.vectors, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

@@ -1,6 +1,5 @@
 """`keras-seq train seq2seq`: from pairs of texts to an artefact, with a report on pairs that the training never saw."""
 
-import hashlib
 import re
 import shutil
 import sys
@@ -12,7 +11,7 @@ import pandas as pd
 from keras_seq import callbacks, data, models, saving
 from keras_seq.cli.averaging import ResumableAverageOfLast
 from keras_seq.cli.seq2seq_report import print_report, reported
-from keras_seq.cli.training import Clock, alone_in, check_backend, work_folder
+from keras_seq.cli.training import alone_in, check_backend, digest, go_on, refuse, work_folder
 from keras_seq.cli.translate import say_what_is_cut
 from keras_seq.data.frames import column
 from keras_seq.data.text import checked_texts
@@ -117,23 +116,18 @@ def _check_together(given):
     """Raise for options that have no say beside others."""
     if given.get("encoder") == "transformer":
         recurrent = {"attention", "input_feeding", "bidirectional"}
-        _refuse(given, recurrent, "is of recurrent encoders: a transformer has its own way. Leave it out.")
+        refuse(given, recurrent, "is of recurrent encoders: a transformer has its own way. Leave it out.")
     else:
-        _refuse(given, {"num_heads"}, "is of --encoder transformer: leave it out.")
+        refuse(given, {"num_heads"}, "is of --encoder transformer: leave it out.")
     if "data" not in given:
         tables = {"data_target", "source", "target", "test_size"}
-        _refuse(given, tables, "needs --data FILE: the generated dates have their own.")
+        refuse(given, tables, "needs --data FILE: the generated dates have their own.")
     if "data_target" in given:
-        _refuse(given, {"source", "target"}, "names a column of a table: with --data-target files hold lines.")
+        refuse(given, {"source", "target"}, "names a column of a table: with --data-target files hold lines.")
     if "average_last" in given:
-        _refuse(given, {"patience"}, "chooses the best epoch, which --average-last does not: give one of them.")
+        refuse(given, {"patience"}, "chooses the best epoch, which --average-last does not: give one of them.")
     if set(BATCHES) <= set(given):
         raise InputError("Options --batch-size and --tokens-per-batch both bound a batch: give one of them.")
-
-
-def _refuse(given, names, why):
-    for name in sorted(names & set(given)):
-        raise InputError(f"Option --{name.replace('_', '-')} {why}")
 
 
 def train_to_artefact(settings, out, force=False):
@@ -145,7 +139,7 @@ def train_to_artefact(settings, out, force=False):
     saving.check_free(out, force)
     parts = load_parts(settings)
     model, datasets = compose(settings, parts)
-    work = work_folder(out, settings, _digest(parts))
+    work = work_folder(out, settings, digest(parts.values()))
     for name, vectorizer in ((settings.source, model.source_vectorizer), (settings.target, model.target_vectorizer)):
         say_what_is_cut(parts["train"][name], vectorizer, f"to train on, in column {name!r},")
     with alone_in(work):
@@ -257,31 +251,10 @@ def _rate(settings, steps):
 
 def fit(settings, model, datasets, work):
     """Train a model, or go on with the training in the folder `work`. Returns the seconds that all of it took."""
-    clock = Clock(work / "seconds.json")
     if settings.average_last is None:
         ending = callbacks.ResumableEarlyStopping(
             work / "best", monitor="val_loss", patience=settings.patience, restore_best_weights=True
         )
     else:
         ending = ResumableAverageOfLast(work / "last", settings.average_last)
-    model.fit(
-        datasets["train"],
-        validation_data=datasets["validation"],
-        epochs=settings.epochs,
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            callbacks.EpochSeed(settings.seed, datasets["train"]),
-            ending,
-            clock,
-            callbacks.SafeBackup(work / "backup"),
-        ],
-    )
-    return clock.seconds
-
-
-def _digest(parts):
-    """A hash of all data that a training depends on."""
-    digest = hashlib.sha256()
-    for frame in parts.values():
-        digest.update(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
-    return digest.hexdigest()
+    return go_on(model, datasets, settings, work, ending)

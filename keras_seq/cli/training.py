@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import sys
 import time
@@ -9,8 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import keras
+import pandas as pd
 
-from keras_seq import saving
+from keras_seq import callbacks, saving
 from keras_seq.errors import InputError
 from keras_seq.files import written_whole
 
@@ -52,6 +54,51 @@ def work_folder(out, settings, digest):
     with written_whole(path, "w") as file:
         json.dump(run, file, indent=2)
     return work
+
+
+def digest(frames, files=()):
+    """A hash of all data that a training depends on: of frames, and of the files that are there."""
+    found = hashlib.sha256()
+    for frame in frames:
+        found.update(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+    for path in filter(Path.is_file, map(Path, files)):
+        with path.open("rb") as file:
+            found.update(hashlib.file_digest(file, "sha256").digest())
+    return found.hexdigest()
+
+
+def go_on(model, datasets, settings, work, ending, *others, **how):
+    """Train a model, or go on with the training in the folder `work`. Returns the seconds that all of it took.
+
+    Args:
+        datasets: a dict with `train` and `validation`.
+        settings: with `epochs` and `seed`.
+        ending: the callback that chooses the weights in the end.
+        others: callbacks before it.
+        how: further arguments of `model.fit`.
+    """
+    clock = Clock(work / "seconds.json")
+    model.fit(
+        datasets["train"],
+        validation_data=datasets["validation"],
+        epochs=settings.epochs,
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            callbacks.EpochSeed(settings.seed, datasets["train"]),
+            *others,
+            ending,
+            clock,
+            callbacks.SafeBackup(work / "backup"),
+        ],
+        **how,
+    )
+    return clock.seconds
+
+
+def refuse(given, names, why):
+    """Raise for the first of some options that was given, and say why it has no say."""
+    for name in sorted(names & set(given)):
+        raise InputError(f"Option --{name.replace('_', '-')} {why}")
 
 
 @contextlib.contextmanager
