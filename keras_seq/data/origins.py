@@ -44,7 +44,7 @@ def rows_before(frame, panel, rows):
     """The rows of a frame whose time is before that of a row of each series' own, `(S,)`."""
     id, time = panel.columns["id"], panel.columns["time"]
     ticks, _, _ = ticks_of(frame.index if time is None else frame[time], "The time of the frame")
-    limits = [ticks_of(panel.stamps(s)[[row]], "")[0][0] for s, row in enumerate(rows)]
+    limits = [ticks_of(panel.stamps(s, 1)[[row]], "")[0][0] for s, row in enumerate(rows)]
     if id is None:
         return frame[ticks < limits[0]]
     return frame[ticks < frame[id].map(dict(zip(panel.ids, limits, strict=True))).to_numpy()]
