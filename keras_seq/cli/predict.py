@@ -1,49 +1,71 @@
-"""`keras-seq predict`: texts in, rows out."""
+"""`keras-seq predict`: texts or series in, rows out."""
 
 import csv
 import json
 import sys
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from keras_seq import saving
+from keras_seq.cli.predict_forecast import forecast_rows
 from keras_seq.cli.translate import check_options, translated
 from keras_seq.data.frames import column, read_frame
 from keras_seq.data.text import checked_texts
 from keras_seq.errors import InputError
+from keras_seq.files import written_whole
 
 
-def predict_texts(directory, texts, data, text, form, **options):
-    """Print a row or more for each text, in the order given.
+def predict_with(directory, form=None, out=None, **given):
+    """Print what a model says, or write it to a file.
 
     Args:
         directory: an artefact.
-        texts: strings, or none: then `data`, or the lines of standard input.
-        data: a file with a table, or None.
-        text: its column.
-        form: "table", "csv" or "jsonl".
-        **options: of models that translate: `beams`, `n_best` and `attention`, None where they were not given.
+        form: how to print: "table" (None), "csv" or "jsonl".
+        out: a file that ends in .csv or .jsonl, or None to print.
+        given: options by name; None, or nothing, where one was not given.
     """
     kind = saving.read_card(directory)["kind"]
-    if kind not in _KINDS:
-        raise InputError(f"Folder {str(directory)!r} holds a model of kind {kind!r}, which reads no texts.")
-    if kind != "seq2seq":
-        for name, value in options.items():
-            if value is not None:
-                name = name.replace("_", "-")
-                raise InputError(f"Option --{name} is of models that translate, this one is of kind {kind!r}.")
+    own = _options_of(kind, directory, {**given, "out": out})
+    if form is not None and out is not None:
+        raise InputError("Option --format says how to print, and --out writes by its ending: give one of them.")
+    rows = forecast_rows(directory, **own) if kind == "forecast" else _of_texts(kind, directory, **own)
+    if out is None:
+        _PRINTERS[form or "table"](rows, sys.stdout)
+        return
+    with written_whole(out, "w") as file:
+        _PRINTERS[out.suffix.lower().removeprefix(".")](rows, file)
+    print(f"Wrote {out}: {len(rows)} rows.")
+
+
+def _options_of(kind, directory, given):
+    """The options that belong to a kind of model, or an error for one that was given and does not."""
+    if not any(kind in kinds for kinds, _ in _OPTIONS.values()):
+        raise InputError(f"Folder {str(directory)!r} holds a model of kind {kind!r}, which is not for `predict`.")
+    own = {"data": given["data"]}
+    for models, (kinds, names) in _OPTIONS.items():
+        for name in names:
+            if kind in kinds:
+                own[name] = given[name]
+            elif given[name]:
+                what = "Texts are for" if name == "texts" else f"Option --{name.replace('_', '-')} is of"
+                raise InputError(f"{what} {models}, this one is of kind {kind!r}.")
+    return own
+
+
+def _of_texts(kind, directory, data, texts, text, **options):
+    """A row or more for each text, in the order given, or for each line of standard input."""
     check_options(**options)
     if data is not None and texts:
         raise InputError("Give texts or --data, not both.")
+    text = text or "text"
     if data is not None:
         texts = column(read_frame(data), text)
     elif not texts:
         texts = _lines(sys.stdin)
     texts = checked_texts(texts, text)
-    rows = _KINDS[kind](saving.load(directory), texts, **options)
-    _PRINTERS[form](rows)
+    return _TEXT_KINDS[kind](saving.load(directory), texts, **options)
 
 
 def _judged(model, texts, **_):
@@ -73,10 +95,10 @@ def _lines(stream):
     return texts.split("\n")
 
 
-def _as_table(rows):
-    if "translation" in rows[0]:
+def _as_table(rows, stream):
+    if "probabilities" not in rows[0]:
         cells = [[f"{v:.3f}" if name == "score" else str(v) for name, v in row.items()] for row in rows]
-        _print_table(list(rows[0]), cells)
+        _print_table(list(rows[0]), cells, stream)
         return
     name = "labels" if "labels" in rows[0] else "label"
     cells = []
@@ -84,18 +106,18 @@ def _as_table(rows):
         judged = row["labels"] if name == "labels" else [row["label"]]
         probabilities = ", ".join(f"{row['probabilities'][label]:.3f}" for label in judged)
         cells.append([", ".join(map(str, judged)), probabilities, row["text"]])
-    _print_table([name, "probability", "text"], cells)
+    _print_table([name, "probability", "text"], cells, stream)
 
 
-def _print_table(names, rows):
-    table = Table(*names)
+def _print_table(names, rows, stream):
+    table = Table(*(Column(Text(name)) for name in names))
     for row in rows:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    Console(file=stream).print(table)
 
 
-def _as_csv(rows):
-    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+def _as_csv(rows, stream):
+    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _in_a_cell(value) for name, value in row.items()} for row in rows)
 
@@ -105,10 +127,16 @@ def _in_a_cell(value):
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
 
 
-def _as_jsonl(rows):
+def _as_jsonl(rows, stream):
     for row in rows:
-        print(json.dumps(row, ensure_ascii=False))
+        print(json.dumps(row, ensure_ascii=False), file=stream)
 
 
 _PRINTERS = {"table": _as_table, "csv": _as_csv, "jsonl": _as_jsonl}
-_KINDS = {"sentiment": _judged, "seq2seq": translated}
+_TEXT_KINDS = {"sentiment": _judged, "seq2seq": translated}
+# Which kinds of models options belong to.
+_OPTIONS = {
+    "models that read texts": (list(_TEXT_KINDS), ["texts", "text"]),
+    "models that translate": (["seq2seq"], ["beams", "n_best", "attention"]),
+    "models that forecast": (["forecast"], ["future", "horizon", "out", "plot"]),
+}

@@ -1,10 +1,10 @@
 """`keras-seq predict` with a model that translates: translations, their scores, and a picture of its attention."""
 
-import importlib.util
 import sys
 
 from keras_seq import diagnostics
-from keras_seq.errors import InputError, MissingExtraError
+from keras_seq.cli.outputs import check_picture
+from keras_seq.errors import InputError
 from keras_seq.layers import Tokenizer
 
 BEAMS = 4
@@ -14,16 +14,7 @@ def check_options(beams=None, n_best=None, attention=None):
     """Raise for options that cannot be, before a model is loaded."""
     if n_best is not None and n_best > (beams or BEAMS):
         raise InputError(f"Option --n-best must be at most --beams, {beams or BEAMS}, got {n_best}.")
-    if attention is None:
-        return
-    if attention.suffix.lower() != ".png":
-        raise InputError(f"Option --attention must name a file that ends in .png, got {str(attention)!r}.")
-    if not attention.absolute().parent.is_dir() or attention.is_dir():
-        raise InputError(
-            f"Option --attention cannot write to {str(attention)!r}: name a file in a folder that is there."
-        )
-    if not importlib.util.find_spec("matplotlib"):
-        raise MissingExtraError("Option --attention", "plots")
+    check_picture("--attention", attention)
 
 
 def translated(model, texts, beams=None, n_best=None, attention=None):
