@@ -1,4 +1,4 @@
-"""The command line: `keras-seq train sentiment`, `keras-seq predict`."""
+"""The command line: `keras-seq train`, `keras-seq predict`."""
 
 import importlib.util
 import sys
