@@ -135,7 +135,9 @@ def run_frames(task, settings, part):
     frame, y = frames_of(task, horizon, part)
     forecaster = ks.models.Forecaster(**settings["forecaster"])
     started = time.perf_counter()
-    forecaster.fit(frame, **settings["fit"], verbose=2)
+    rate = settings["forecaster"]["learning_rate"]
+    decay = keras.callbacks.LearningRateScheduler(lambda epoch: rate * settings["decay"] ** epoch)
+    forecaster.fit(frame, **settings["fit"], callbacks=[decay], verbose=2)
     seconds = time.perf_counter() - started
     found = forecaster.predict(frame)
 

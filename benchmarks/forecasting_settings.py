@@ -31,6 +31,7 @@ BORDERS = {"ETTh1": (8640, 11520, 14400), "ETTm1": (34560, 46080, 57600)}
 FRAMES = {
     "m4_hourly": {
         "season": 24,
+        "decay": 0.85,
         "forecaster": {
             "lookback": 336,
             "horizon": 48,
@@ -45,6 +46,7 @@ FRAMES = {
     },
     "airpassengers": {
         "season": 12,
+        "decay": 0.99,
         "forecaster": {
             "lookback": 36,
             "horizon": 12,

@@ -151,5 +151,5 @@ class Origins:
             raise InputError(
                 f"{called(self.panel, s)}: {self.panel.columns['targets'][c]!r} is missing at "
                 f"{self.panel.stamps(s)[row]} ({len(holes)} such value(s)), and the model was trained on data without "
-                "missing values: fill them in, for example with frame.interpolate(), or train on data with some."
+                "missing values: fill them in, for example with frame.interpolate(), or train with `missing=True`."
             )

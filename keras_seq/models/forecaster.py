@@ -28,6 +28,8 @@ class Forecaster:
         calendar: `"cyclic"`, `"linear"` or None: calendar features (`ks.data.calendar_features`); `"auto"` for cyclic
             ones where time stamps are dates.
         scale: `"series"`, `"window"` or None, as of `ks.data.window_dataset`.
+        missing: whether values may be missing before a forecast. None for whether some of the frame that is trained on
+            are; then a model that was trained on whole series refuses others.
         level: of the intervals, in percent: a number or a list; an empty one for none.
         outputs: as of `forecasting_model`; or `"quantiles"`, for the median and the ends of the intervals.
         model: other arguments of `ks.models.forecasting_model`.
@@ -60,13 +62,14 @@ class Forecaster:
         freq=None,
         calendar="auto",
         scale="series",
+        missing=None,
         level=(80, 90),
         outputs="mse",
         **model,
     ):
         self.lookback, self.horizon = positive_integer("lookback", lookback), positive_integer("horizon", horizon)
         self.columns = {"target": target, "time": time, "id": id, "past": past, "known": known}
-        self.freq, self.calendar, self.scale = freq, calendar, scale
+        self.freq, self.calendar, self.scale, self.missing = freq, calendar, scale, missing
         self.level = checked_levels(level)
         self.outputs = quantiles_of(self.level) if isinstance(outputs, str) and outputs == "quantiles" else outputs
         unknown = sorted(set(model) - set(_OPTIONS))
@@ -129,10 +132,10 @@ class Forecaster:
         columns = {"target" if kind == "targets" else kind: names for kind, names in panel.columns.items()}
         freq = getattr(panel.grid.freq, "freqstr", panel.grid.freq)
         border = 1 - validation if isinstance(validation, float) else validation
-        how = (panel, self.lookback, self.horizon)
-        train = data.window_dataset(*how, end=border, stride=stride, scale=self.scale, batch_size=batch_size, seed=seed)
+        how = {"lookback": self.lookback, "horizon": self.horizon, "batch_size": batch_size, "mask": self.missing}
+        train = data.window_dataset(panel, **how, end=border, stride=stride, scale=self.scale, seed=seed)
         scaler = train.batches.scaler
-        held_out = data.window_dataset(*how, start=border, scale=scaler, batch_size=batch_size, shuffle=False)
+        held_out = data.window_dataset(panel, **how, start=border, scale=scaler, shuffle=False)
         model = forecasting_model(**train.batches.sizes, outputs=self.outputs, **self.options)
         for one in self.level:  # whether the outputs have it, before a training that would be lost
             parted(model.output_kind, np.zeros((1, 1, 1, model.output_kind.size)), one)
@@ -265,8 +268,9 @@ class Forecaster:
             )
         config = model.get_config()
         options = {name: config[name] for name in _OPTIONS if name in config}
+        options |= {name: state[name] for name in ("scale", "missing", "level")}
         reading = dict(state["reading"])
-        self = cls(model.lookback, model.horizon, **reading, scale=state["scale"], level=state["level"], **options)
+        self = cls(model.lookback, model.horizon, **reading, **options)
         self.model, self._reading = model, reading
         self._scaler = state["scaler"] and Scaler(**state["scaler"])
         self._constants = dict(zip(state["level"], map(np.array, state["constants"]), strict=True))
@@ -283,6 +287,7 @@ class Forecaster:
             "format": FORMAT,
             "reading": self._reading,
             "scale": self.scale,
+            "missing": self.missing,
             "level": self.level,
             "scaler": self._scaler and self._scaler.get_config(),
             "constants": [constants.tolist() for constants in self._constants.values()],
@@ -294,6 +299,7 @@ class Forecaster:
             self.horizon,
             **self._reading,
             scale=self.scale,
+            missing=self.missing,
             level=self.level,
             outputs=self.outputs,
             **self.options,

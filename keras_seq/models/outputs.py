@@ -11,6 +11,7 @@ from keras_seq import losses, metrics
 from keras_seq.checks import quantile_levels
 from keras_seq.layers.quantiles import monotone_quantiles
 
+OF_WEIGHTS = "mean_with_sample_weight"  # a mean over the values that are there, like the metrics
 _MIN_SCALE = 1e-3
 
 
@@ -44,7 +45,7 @@ class Point:
         return ops.cast(y, "float32") if norm is None else norm.inverse(y, statistics)
 
     def loss(self):
-        return losses.PointLoss(self.kind)
+        return losses.PointLoss(self.kind, reduction=OF_WEIGHTS)
 
     def metrics(self):
         return [metrics.MSE(), metrics.MAE()]
@@ -65,7 +66,7 @@ class Quantiles:
         return q if norm is None else norm.inverse(q, statistics)
 
     def loss(self):
-        return losses.QuantileLoss(self.levels)
+        return losses.QuantileLoss(self.levels, reduction=OF_WEIGHTS)
 
     def metrics(self):
         found = [metrics.Pinball(self.levels)]
@@ -92,7 +93,7 @@ class Gaussian:
         return ops.stack([mean, scale], axis=-1)
 
     def loss(self):
-        return losses.GaussianNLL()
+        return losses.GaussianNLL(reduction=OF_WEIGHTS)
 
     def metrics(self):
         return []

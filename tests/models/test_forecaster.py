@@ -311,8 +311,10 @@ def test_missing_values_where_the_training_had_none(rng):
     forecaster = fitted(frame, target="load", calendar=None)
     holes = frame.copy()
     holes.iloc[-3, 0] = np.nan
-    with pytest.raises(InputError, match=r"'load' is missing at .*: fill them in"):
+    with pytest.raises(InputError, match=r"'load' is missing at .*: fill them in.*`missing=True`"):
         forecaster.predict(holes)
+    found = fitted(frame, target="load", calendar=None, missing=True).predict(holes)
+    assert np.isfinite(found.to_numpy()).all()
 
 
 def test_before_the_training(rng, tmp_path):
