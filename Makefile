@@ -20,8 +20,9 @@ test: $(VENV)/.dev
 		tests/layers tests/transformer tests/data/test_streams.py tests/data/test_pairs.py \
 		tests/test_losses.py tests/test_token_losses.py tests/test_bleu.py tests/test_metrics.py tests/test_optimizers.py \
 		tests/test_forecast_losses.py tests/test_forecast_metrics.py \
-		tests/models/test_averaging.py tests/models/test_encoder_decoder.py tests/models/test_seq2seq_model.py \
-		tests/models/test_translate.py
+		tests/models/test_averaging.py tests/models/test_encoder_decoder.py tests/models/test_network_parts.py \
+		tests/models/test_seq2seq_model.py tests/models/test_translate.py tests/models/test_strategies.py \
+		tests/models/test_forecasting_model.py
 
 test-oldest:
 	$(MAKE) test VENV=.venv-oldest PINS='$(strip $(OLDEST))'

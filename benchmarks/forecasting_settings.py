@@ -25,6 +25,7 @@ MODELS = {
     "nlinear": {**LINEAR, "layer": "NLinear"},
     "dlinear": {**LINEAR, "layer": "DLinear"},
 }
+OTHERS = {"ETTh1_720_segments": {"highway": True}}  # where validation wants something else
 # Rows at which the training part ends, and the validation and the test part: 12, 4 and 4 months.
 BORDERS = {"ETTh1": (8640, 11520, 14400), "ETTm1": (34560, 46080, 57600)}
 
@@ -37,12 +38,14 @@ FRAMES = {
             "horizon": 48,
             "scale": "window",
             "segment": 24,
-            "units": 128,
-            "dropout": 0.1,
+            "units": 256,
+            "dropout": 0.0,
+            "highway": True,
+            "normalization": "reversible",
             "outputs": "mae",
             "learning_rate": 1e-3,
         },
-        "fit": {"validation": -48, "epochs": 12, "patience": 3, "batch_size": 256, "stride": 4},
+        "fit": {"validation": -48, "epochs": 15, "patience": 4, "batch_size": 256, "stride": 2},
     },
     "airpassengers": {
         "season": 12,
@@ -67,7 +70,10 @@ def settings_of(task):
     if task in FRAMES:
         return FRAMES[task]
     data, horizon, model = task.split("_")
-    return {"data": data, "horizon": int(horizon), **MODELS[model]}
+    settings = {"data": data, "horizon": int(horizon), **MODELS[model]}
+    if task in OTHERS:
+        settings["model"] = {**settings["model"], **OTHERS[task]}
+    return settings
 
 
 TASKS = [

@@ -9,10 +9,10 @@ import sys
 import numpy as np
 
 from keras_seq.data.borders import rows_before
-from keras_seq.data.series import read_series
-from keras_seq.errors import InputError
 from keras_seq.data.origins import Origins, ends_of
 from keras_seq.data.origins import rows_before as rows_of_frame_before
+from keras_seq.data.series import read_series
+from keras_seq.errors import InputError
 
 
 class HeldOut:

@@ -1,8 +1,11 @@
 """Between frames and the windows that a model forecasts: where forecasts begin, and frames of what it said."""
 
+import numbers
+
 import numpy as np
 import pandas as pd
 
+from keras_seq.data.frames import column
 from keras_seq.data.stamps import ticks_of
 from keras_seq.data.windows import WindowBatches
 from keras_seq.errors import InputError
@@ -19,8 +22,24 @@ def ends_of(panel):
     return np.array([known[a:b].nonzero()[0][-1] + 1 for a, b in zip(panel.bounds[:-1], panel.bounds[1:], strict=True)])
 
 
-def check_known(panel):
-    """Raise where a covariate that is to be known in advance is missing, in data to train on."""
+def checked_to_train(frame, panel, read):
+    """The panel of a frame, without what follows the last known target of each series, or an error.
+
+    Args:
+        read: from a frame to its panel.
+
+    Raises:
+        InputError: for covariates to be known in advance that are missing, and ids that no graph could look up.
+    """
+    kinds = {type(id) for id in panel.ids or []}
+    if len(kinds) > 1 or not kinds <= {int, str}:
+        raise InputError(
+            f"Column {panel.columns['id']!r} must hold ids that are all strings or all integers, got "
+            f"{panel.ids[0]!r} and others of {', '.join(sorted(kind.__name__ for kind in kinds))}: convert them."
+        )
+    ends = ends_of(panel)
+    if (ends < panel.lengths).any():
+        panel = read(rows_before(frame, panel, ends))
     holes = np.argwhere(np.isnan(panel.known))
     if len(holes):
         row, k = holes[0]
@@ -30,14 +49,36 @@ def check_known(panel):
             f"{panel.stamps(s)[row - panel.bounds[s]]} ({len(holes)} such value(s)). It is to be known in advance: "
             "fill it in, also where rows are left out, or name it with `past=`."
         )
+    return panel
 
 
-def with_future(frame, future, time):
-    """A frame with the rows of the steps to come behind its own."""
+def border_of(validation):
+    """Where the part of the time for validation begins, as `ks.data.window_dataset` wants it."""
+    whole = isinstance(validation, numbers.Integral) and not isinstance(validation, bool)
+    if whole and validation >= 0:
+        raise InputError(
+            "Argument `validation` must be a share of the time, a time stamp or a negative number of rows, got "
+            f"{validation!r}: say -{validation} for the last {validation} rows."
+        )
+    return 1 - float(validation) if isinstance(validation, numbers.Real) and not whole else validation
+
+
+def with_future(frame, future, reading):
+    """A frame with the rows of the steps to come behind its own; of those no targets are read.
+
+    Args:
+        reading: arguments of `ks.data.read_series`.
+    """
     for name, given in (("frame", frame), ("future", future)):
         if not isinstance(given, pd.DataFrame):
             raise InputError(f"Argument `{name}` must be a pandas frame, got {type(given).__name__}.")
-    return pd.concat([frame, future], ignore_index=time is not None)
+    keys = [name for name in (reading["time"], reading["id"]) if name is not None]
+    ahead = [column(future, name) for name in [*keys, *reading["known"]]]
+    ahead = pd.concat(ahead, axis=1) if ahead else future[[]]
+    # Whole numbers and truth values have nothing that stands for a missing one.
+    others = [name for name in [*reading["target"], *reading["past"]] if name in frame.columns]
+    frame = frame.astype({name: "float64" for name in others if pd.api.types.is_numeric_dtype(frame[name].dtype)})
+    return pd.concat([frame, ahead], ignore_index=reading["time"] is not None)
 
 
 def rows_before(frame, panel, rows):

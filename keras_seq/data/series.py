@@ -118,7 +118,8 @@ def read_series(frame, target=None, time=None, id=None, past=(), known=(), freq=
         freq: frequency of the stamps, as pandas writes it (`"h"`, `"15min"`, `"D"`, `"MS"`), or an integer for
             integers. By default the one that most stamps have. Stamps that are left out are missing values: without
             `freq`, a warning says how many.
-        calendar: `"cyclic"` or `"linear"` to have `ks.data.calendar_features` known in advance besides.
+        calendar: `"cyclic"` or `"linear"` to have `ks.data.calendar_features` known in advance besides; `"auto"` for
+            cyclic ones where time stamps are dates.
 
     Returns:
         A `Panel`.
@@ -138,8 +139,8 @@ def read_series(frame, target=None, time=None, id=None, past=(), known=(), freq=
         raise InputError(f"Argument `frame` must be a pandas frame, got {type(frame).__name__}.")
     if not len(frame):
         raise InputError("Argument `frame` has no rows: give at least one.")
-    if calendar not in (None, *ENCODINGS):
-        raise InputError(f"Argument `calendar` must be None, 'cyclic' or 'linear', got {calendar!r}.")
+    if calendar not in (None, "auto", *ENCODINGS):
+        raise InputError(f"Argument `calendar` must be None, 'auto', 'cyclic' or 'linear', got {calendar!r}.")
     columns = _columns(frame, target, time, id, past, known)
     order, bounds, ids = _grouped(frame, columns["id"])
 
@@ -148,6 +149,8 @@ def read_series(frame, target=None, time=None, id=None, past=(), known=(), freq=
 
     name = "The index" if columns["time"] is None else f"Column {columns['time']!r}"
     ticks, dated, tz = ticks_of(frame.index if columns["time"] is None else frame[columns["time"]], name)
+    if calendar == "auto":
+        calendar = "cyclic" if dated else None
     if calendar and not dated:
         raise InputError(f"Argument `calendar` needs dates, got integers as time: leave it out. ({name})")
     stamps = Stamps(ticks if order is None else ticks[order], bounds, dated, tz, who)
@@ -164,13 +167,6 @@ def read_series(frame, target=None, time=None, id=None, past=(), known=(), freq=
         rows += np.repeat(laid[:-1], np.diff(bounds))
         values, bounds = [_laid(x, rows, laid[-1]) for x in values], laid
     return Panel(*values, bounds, starts, grid, ids, columns, calendar, gaps)
-
-
-def has_dates(frame, time=None):
-    """Whether the time of a frame, a column or by default that which `read_series` takes, is dates, not integers."""
-    time = "ds" if time is None and "ds" in frame.columns else time
-    values = frame.index if time is None else column(frame, time)
-    return not pd.api.types.is_integer_dtype(values.dtype)
 
 
 def _columns(frame, target, time, id, past, known):

@@ -73,7 +73,8 @@ class Stamps:
                 + ("occurs twice" if same else f"comes after {self.show(row - 1)}")
                 + f" ({len(bad)} such row(s) in all). "
                 + ("Drop or merge duplicates" if same else "Sort the frame by time")
-                + (", for example with frame.groupby([…]).mean()." if same else ", with frame.sort_values(…).")
+                + (", for example with frame.groupby([…]).mean()" if same else ", with frame.sort_values(…)")
+                + ("." if len(self.bounds) > 2 else ", or say with `id=` which column tells series apart.")
             )
 
 
@@ -247,7 +248,9 @@ def _unequal_grid(stamps, step):
     for name in names:
         ticks = _ticks(index, name)
         if len(ticks) and np.isin(index.asi8, ticks).all():
-            return Grid(name, ticks=ticks, tz=stamps.tz)
+            grid = Grid(name, ticks=ticks, tz=stamps.tz)
+            every = np.gcd.reduce(np.diff(grid.rows(stamps)[0])[stamps.later - 1])
+            return grid if every == 1 else _given_grid(stamps, f"{every}{name}")
     return None
 
 

@@ -75,9 +75,10 @@ def window_dataset(
         - `series` `(B,)`: int32, the number of the series in `batches.ids`, for frames with ids;
         - `mean`, `scale` `(B, C)`: of the look-back, with `scale="window"`.
 
-        All but `series` is float32. Missing values are 0, after scaling. The attribute `batches` is the `WindowBatches`
-        behind it: with the `scaler`, whose `inverse` leads back, `sizes`, which `ks.models.forecasting_model` takes,
-        `left_out`, the ids of series that are too short, and `epoch`, which may be set to resume a training
+        All but `series` is float32. Missing values are 0, after scaling; of covariates nothing else says so: fill them
+        in where 0 (with `scale`, their mean) will not do. The attribute `batches` is the `WindowBatches` behind it:
+        with the `scaler`, whose `inverse` leads back, `sizes`, which `ks.models.forecasting_model` takes, `left_out`,
+        the ids of series that are too short, and `epoch`, which may be set to resume a training
         (`ks.callbacks.EpochSeed` does).
 
     Raises:

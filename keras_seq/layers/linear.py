@@ -28,11 +28,9 @@ def moving_average(x, size):
     return ops.average_pool(padded, size, strides=1, padding="valid", data_format="channels_last")
 
 
-def over_steps(x, kernel, bias):
+def over_steps(x, kernel):
     """From `(B, T, C)` to `(B, F, C)`, with a kernel `(T, F)` for all channels or one for each, `(C, T, F)`."""
-    if len(kernel.shape) == 2:
-        return ops.einsum("btc,tf->bfc", x, kernel) + ops.expand_dims(bias, -1)
-    return ops.einsum("btc,ctf->bfc", x, kernel) + ops.transpose(bias)
+    return ops.einsum("btc,tf->bfc" if len(kernel.shape) == 2 else "btc,ctf->bfc", x, kernel)
 
 
 class _Linear(keras.layers.Layer):
@@ -76,7 +74,7 @@ class _Linear(keras.layers.Layer):
     def forecast(self, part, x):
         """The share `(B, F, C)` of one part of the window `(B, T, C)` in the forecast."""
         kernel, bias = (ops.cast(w[part], self.compute_dtype) for w in (self.kernels, self.biases))
-        return over_steps(x, kernel, bias)
+        return over_steps(x, kernel) + (ops.expand_dims(bias, -1) if self.shared else ops.transpose(bias))
 
     def compute_output_shape(self, windows_shape):
         return (windows_shape[0], self.horizon, windows_shape[2])

@@ -80,7 +80,7 @@ class ReversibleNorm(keras.layers.Layer):
         mask = compat.mask_of(inputs) if mask is None else mask
         keep = None if mask is None else self._kept(mask, x)
         # Sizes are taken from the last value on: the variance of a large level with small changes would drown.
-        a = self._last(x, keep)  # (B, 1, C)
+        a = last_kept(x, keep)  # (B, 1, C)
         x = x - a if keep is None else ops.where(keep, x - a, 0)
         mean, s = _moments(x, keep)
         if self.center == "mean":
@@ -136,14 +136,6 @@ class ReversibleNorm(keras.layers.Layer):
         mask = mask if len(shape) == 3 else ops.expand_dims(mask, -1)
         return ops.logical_and(mask, ops.ones_like(x, dtype="bool"))
 
-    def _last(self, x, keep):
-        """The last kept value of each channel `(B, 1, C)`, 0 where there is none."""
-        if keep is None:
-            return x[:, -1:]
-        count = ops.cumsum(ops.cast(keep, "int32"), axis=1)
-        last = ops.logical_and(keep, count == count[:, -1:])
-        return ops.sum(ops.where(last, x, 0), axis=1, keepdims=True)
-
     def _precise(self, inputs):
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         return keras.backend.result_type(dtype if "float" in dtype else "float32", self.compute_dtype, "float32")
@@ -171,6 +163,15 @@ class ReversibleNorm(keras.layers.Layer):
             "affine": self.affine,
             "epsilon": self.epsilon,
         }
+
+
+def last_kept(x, keep):
+    """The last value of each channel `(B, 1, C)` of windows `(B, T, C)` that is kept, 0 where there is none."""
+    if keep is None:
+        return x[:, -1:]
+    count = ops.cumsum(ops.cast(keep, "int32"), axis=1)
+    last = ops.logical_and(keep, count == count[:, -1:])
+    return ops.sum(ops.where(last, x, 0), axis=1, keepdims=True)
 
 
 def _moments(x, keep):

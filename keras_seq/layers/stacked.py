@@ -179,11 +179,10 @@ def _hold_masks(cell, features, states):
 
 def release(cell):
     """Make cells forget the dropout masks of this sequence."""
-    for one in getattr(cell, "cells", []):
-        release(one)
-    if hasattr(cell, "reset_dropout_mask"):
-        cell.reset_dropout_mask()
-        cell.reset_recurrent_dropout_mask()
+    for one in cells_within(cell):
+        if hasattr(one, "reset_dropout_mask"):
+            one.reset_dropout_mask()
+            one.reset_recurrent_dropout_mask()
 
 
 def call_cell(cell, inputs, states, training):

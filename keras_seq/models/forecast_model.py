@@ -5,8 +5,9 @@ from keras import ops
 
 from keras_seq.checks import natural_number, positive_integer, share
 from keras_seq.layers import ReversibleNorm
+from keras_seq.layers.linear import over_steps
 from keras_seq.models.outputs import output_of
-from keras_seq.models.stack import in_order
+from keras_seq.models.stack import each_times
 from keras_seq.models.strategies import Direct, Recursive, Segment
 
 NORMALIZATIONS = {
@@ -51,6 +52,7 @@ class ForecastModel(keras.Model):
         hidden_units=None,
         segment=None,
         mix_channels=False,
+        highway=False,
         normalization="last",
         outputs="mse",
         dropout=0.1,
@@ -59,6 +61,7 @@ class ForecastModel(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.autocast = False  # in half precision the values would lose what `norm` leaves of them
         self.lookback, self.horizon = positive_integer("lookback", lookback), positive_integer("horizon", horizon)
         self.channels = positive_integer("channels", channels)
         self.past_covariates = natural_number("past_covariates", past_covariates)
@@ -77,7 +80,9 @@ class ForecastModel(keras.Model):
         self.norm = None
         if normalization is not None:
             self.norm = ReversibleNorm(**NORMALIZATIONS[normalization], dtype=self.dtype_policy, name="norm")
-        self.strategy = strategy
+        self.highway, self.strategy = highway, strategy
+        if highway and strategy == "recursive":
+            raise ValueError("Argument `highway` goes with strategy 'direct' or 'segment', got 'recursive'.")
         self.route = self._made_route()
         # XLA compiles anew for each shape, which on TensorFlow costs more than it saves.
         self.supports_jit = keras.backend.backend() != "tensorflow"
@@ -123,6 +128,8 @@ class ForecastModel(keras.Model):
             self.norm.build((None, self.lookback, self.channels))
         ahead = (None, self.horizon, self.known) if self.known else None
         self.route.build((None, self.lookback, features), ahead)
+        if self.highway:
+            self.kernel = self.add_weight((self.lookback, self.horizon), "zeros", name="highway")
 
     @property
     def sizes(self):
@@ -153,10 +160,10 @@ class ForecastModel(keras.Model):
         if turns > 1:  # a row for each channel: (B, T, C) -> (B C, T, 1)
             features = [ops.reshape(ops.swapaxes(x, 1, 2), (-1, self.lookback, 1)) for x in features]
         if self.past_covariates:
-            features.append(in_order(inputs["past_covariates"], turns))
+            features.append(each_times(inputs["past_covariates"], turns))
         ahead = None
         if self.known:
-            known = in_order(inputs["known"], turns)
+            known = each_times(inputs["known"], turns)
             features.append(known[:, : self.lookback])
             ahead = ops.cast(known[:, self.lookback :], self.compute_dtype)
         look = ops.concatenate([ops.cast(x, self.compute_dtype) for x in features], axis=-1)
@@ -164,6 +171,9 @@ class ForecastModel(keras.Model):
         if turns > 1:
             y = ops.swapaxes(ops.reshape(y, (rows, self.channels, self.horizon, -1)), 1, 2)
         y = ops.reshape(y, (rows, self.horizon, self.channels, self.output_kind.size))
+        if self.highway:  # the first number of each value moves the others: a mean, or the lowest quantile
+            along = over_steps(ops.cast(z, self.compute_dtype), ops.cast(self.kernel, self.compute_dtype))
+            y = ops.concatenate([y[..., :1] + ops.expand_dims(along, -1), y[..., 1:]], axis=-1)
         return self.output_kind.forecast(y, self.norm, statistics)
 
     def _checked(self, inputs):
@@ -186,12 +196,13 @@ class ForecastModel(keras.Model):
         The model of a `ks.models.Forecaster` takes and gives values as they are in frames; then the endpoint
         `forecast` of a SavedModel (its `serving_default`) has the inputs
 
-        - `past` `(B, T, C)`: the targets up to now, NaN where missing;
+        - `past` `(B, T, C)`: the targets up to now, NaN where missing (forecasts are NaN, then, of a model that was
+          trained without missing values);
         - `past_covariates` `(B, T, P)` and `known` `(B, T + F, K)`, where there are such columns;
         - `time` `(B, T + F)`: with calendar features, the stamps of all these steps, int64, in microseconds since the
           beginning of 1970, in local time;
-        - `series` `(B,)`: where series have ids and are scaled by them, the id; one that is not known is scaled like
-          all together;
+        - `series` `(B,)`: where series have ids and are scaled, the id; one that is not known is scaled like all
+          together;
 
         and the outputs `forecast`, and for each level of, say, 80 %, `lower_80` and `upper_80`: `(B, F, C)`.
 
@@ -212,7 +223,8 @@ class ForecastModel(keras.Model):
 
     def get_config(self):
         names = """lookback horizon channels past_covariates known missing strategy units depth bidirectional num_heads
-            hidden_units segment mix_channels normalization outputs dropout recurrent_dropout forecaster""".split()
+            hidden_units segment mix_channels highway normalization outputs dropout recurrent_dropout
+            forecaster""".split()
         encoder = self.encoder if isinstance(self.encoder, str) else keras.saving.serialize_keras_object(self.encoder)
         config = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **config, "encoder": encoder}

@@ -35,8 +35,7 @@ def write_serving(model, filepath, verbose=False):
 def _numbers_of_ids(state):
     """The table from the ids of series to their rows in the scaler, or None where none are asked for."""
     scaler = state["scaler"]
-    # By window, what is known in advance alone is scaled by series.
-    if scaler is None or scaler["ids"] is None or not (scaler["per"] == "series" or state["reading"]["known"]):
+    if scaler is None or scaler["ids"] is None:
         return None
     import tensorflow as tf
 
@@ -87,7 +86,11 @@ def _forecast(model, numbers, inputs):
         ends = interval(kind, said, level, ops.convert_to_tensor(constants, "float32"))
         found |= {f"{side}_{level:g}".replace(".", "_"): y for side, y in zip(("lower", "upper"), ends, strict=True)}
     mean, scale = (ops.expand_dims(x, 1) for x in of_targets)
-    return {name: y * scale + mean for name, y in found.items()}
+    found = {name: y * scale + mean for name, y in found.items()}
+    if model.missing:
+        return found
+    whole = ops.all(there > 0, axis=(1, 2), keepdims=True)  # it never saw a window that is not
+    return {name: ops.where(whole, y, float("nan")) for name, y in found.items()}
 
 
 def _moments(model, numbers, inputs):
@@ -99,10 +102,7 @@ def _moments(model, numbers, inputs):
         width = edges[1] + len(model.forecaster["reading"]["known"])
         mean, scale = ops.zeros((rows, width)), ops.ones((rows, width))
     else:
-        if numbers is not None:
-            codes = numbers.lookup(inputs["series"])
-        else:  # of one series the first row; of any, by window, the last: where a window is constant or empty
-            codes = ops.full((rows,), len(scaler["ids"]) if scaler["ids"] else 0, "int32")
+        codes = ops.zeros((rows,), "int32") if numbers is None else numbers.lookup(inputs["series"])
         mean, scale = (ops.take(ops.convert_to_tensor(scaler[name], "float32"), codes, 0) for name in ("mean", "scale"))
     of_targets, of_past, of_known = zip(*(ops.split(x, edges, axis=1) for x in (mean, scale)), strict=True)
     if scaler is not None and scaler["per"] == "window":

@@ -1,5 +1,6 @@
 """`Forecaster`: frames in, frames with forecasts and intervals out."""
 
+import copy
 import inspect
 
 import keras
@@ -7,12 +8,12 @@ import numpy as np
 
 from keras_seq.checks import positive_integer
 from keras_seq.errors import InputError
+from keras_seq.models.forecaster_state import parts_of, state_of
 from keras_seq.models.forecasting import forecasting_model
-from keras_seq.models.intervals import calibrated, checked_levels, interval, parted, quantiles_of
+from keras_seq.models.intervals import checked_levels, columns_of, constants_of, parted, quantiles_of
 
 _SIZES = ("lookback", "horizon", "channels", "past_covariates", "known", "missing")
 _OPTIONS = [name for name in inspect.signature(forecasting_model).parameters if name not in _SIZES]
-FORMAT = 1  # of the state that is written
 
 
 class Forecaster:
@@ -97,8 +98,8 @@ class Forecaster:
 
         Args:
             frame: a `pandas.DataFrame`.
-            validation: the part at the end: a share of the time, or what `start` of `ks.data.window_dataset` may be (a
-                time stamp, or rows from the end of each series, such as -48).
+            validation: the part at the end, after which nothing is known: a share of the time, the time stamp that it
+                begins with, or a negative number of rows from the end of each series, such as -48.
             epochs: at most.
             patience: epochs without progress before it stops.
             batch_size, stride: of the windows to train on.
@@ -110,7 +111,8 @@ class Forecaster:
             The forecaster itself.
 
         Raises:
-            InputError: for all that `ks.data.read_series` and `ks.data.window_dataset` find.
+            InputError: for covariates that are to be known in advance and are missing, ids that are not all integers
+                or all strings, and all that `ks.data.read_series` and `ks.data.window_dataset` find.
         """
         train, held_out = self.prepare(frame, validation, batch_size, stride, seed)
         stop = keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
@@ -124,14 +126,13 @@ class Forecaster:
         For those who call `forecaster.model.fit` themselves; `calibrate(validation)` comes after it.
         """
         from keras_seq import data
-        from keras_seq.data.origins import check_known
+        from keras_seq.data.origins import border_of, checked_to_train
 
         self.model = self._scaler = self._constants = self._reading = None
-        panel = self._read(frame)
-        check_known(panel)
+        panel = checked_to_train(frame, self._read(frame), self._read)
         columns = {"target" if kind == "targets" else kind: names for kind, names in panel.columns.items()}
         freq = getattr(panel.grid.freq, "freqstr", panel.grid.freq)
-        border = 1 - validation if isinstance(validation, float) else validation
+        border = border_of(validation)
         how = {"lookback": self.lookback, "horizon": self.horizon, "batch_size": batch_size, "mask": self.missing}
         train = data.window_dataset(panel, **how, end=border, stride=stride, scale=self.scale, seed=seed)
         scaler = train.batches.scaler
@@ -158,8 +159,8 @@ class Forecaster:
             truth.append(np.where(weights[0] > 0, y, np.nan) if weights else y)
         said = np.asarray(self.model.predict(validation, verbose=0))
         kind, truth = self.model.output_kind, np.concatenate(truth)
-        self._constants = {one: calibrated(kind, said, truth, one) for one in self.level}
-        self.model.carry(self._state())
+        self._constants = constants_of(kind, said, truth, self.level, self._reading["target"])
+        self.model.carry(state_of(self, self._reading, self._scaler, self._constants))
         return self
 
     def predict(self, frame, horizon=None, future=None):
@@ -169,12 +170,13 @@ class Forecaster:
             frame: what came before, in the form of the frame that was trained on; `lookback` steps at least. It may
                 hold series that the training did not, unless they are scaled by series.
             horizon: how many steps, at most and by default those that the model was trained for.
-            future: a frame with time stamps, ids and the covariates known in advance, of the steps to come. They may
-                also stand at the end of `frame`, with empty targets.
+            future: a frame with time stamps, ids and the covariates known in advance, of all steps that the model was
+                trained for; nothing else of it is read. They may also stand at the end of `frame`, with empty targets.
 
         Returns:
             A frame with ids and time stamps, the forecasts under the names of the targets, and for each level of, say,
-            80 %, the columns `y-lo-80` and `y-hi-80`: ids and steps in the order of the frame.
+            80 %, the columns `y-lo-80` and `y-hi-80`: ids and steps in the order of the frame, time stamps as dates (or
+            integers). Of a normal distribution the forecast is the mean, of quantiles the median.
 
         Raises:
             InputError: for a longer horizon, series that are too short, unknown or all missing, missing covariates,
@@ -188,7 +190,7 @@ class Forecaster:
             )
         from keras_seq.data.origins import ends_of, with_future
 
-        panel = self._read(frame if future is None else with_future(frame, future, self._reading["time"]))
+        panel = self._read(frame if future is None else with_future(frame, future, self._reading))
         origins = self._origins(panel, np.arange(len(panel)), ends_of(panel))
         columns = {name: values[:, :horizon] for name, values in self._forecasts(origins).items()}
         return origins.frame(columns, frame.index.name)
@@ -226,7 +228,7 @@ class Forecaster:
         frames = []
         for back in backs:
             rows = ends_of(panel) - back
-            again = self._copy().fit(rows_before(frame, panel, rows), **fit)
+            again = copy.copy(self).fit(rows_before(frame, panel, rows), **fit)
             frames.append(again._told(again._origins(panel, np.arange(len(panel)), rows), frame))
         return joined(frames, panel)
 
@@ -258,22 +260,9 @@ class Forecaster:
     @classmethod
     def of(cls, model):
         """The forecaster that a `ForecastModel` carries, once it was calibrated."""
-        from keras_seq.data.scaling import Scaler
-
-        state = model.forecaster
-        if state["format"] != FORMAT:
-            raise InputError(
-                f"The forecaster was written in format {state['format']}, this version of keras_seq reads {FORMAT}: "
-                "install the version that wrote it (card.json tells)."
-            )
-        config = model.get_config()
-        options = {name: config[name] for name in _OPTIONS if name in config}
-        options |= {name: state[name] for name in ("scale", "missing", "level")}
-        reading = dict(state["reading"])
-        self = cls(model.lookback, model.horizon, **reading, **options)
-        self.model, self._reading = model, reading
-        self._scaler = state["scaler"] and Scaler(**state["scaler"])
-        self._constants = dict(zip(state["level"], map(np.array, state["constants"]), strict=True))
+        arguments, reading, scaler, constants = parts_of(model, _OPTIONS)
+        self = cls(model.lookback, model.horizon, **reading, **arguments)
+        self.model, self._reading, self._scaler, self._constants = model, reading, scaler, constants
         return self
 
     def export(self, path, **kwargs):
@@ -281,41 +270,13 @@ class Forecaster:
         self._check_fitted()
         self.model.export(path, **kwargs)
 
-    def _state(self):
-        """All that a model needs to be a forecaster again, for JSON."""
-        return {
-            "format": FORMAT,
-            "reading": self._reading,
-            "scale": self.scale,
-            "missing": self.missing,
-            "level": self.level,
-            "scaler": self._scaler and self._scaler.get_config(),
-            "constants": [constants.tolist() for constants in self._constants.values()],
-        }
-
-    def _copy(self):
-        return Forecaster(
-            self.lookback,
-            self.horizon,
-            **self._reading,
-            scale=self.scale,
-            missing=self.missing,
-            level=self.level,
-            outputs=self.outputs,
-            **self.options,
-        )
-
     def _read(self, frame):
         """The `Panel` of a frame: read as the frame that was trained on was."""
-        from keras_seq import data
-        from keras_seq.data.series import has_dates
+        from keras_seq.data import read_series
 
         if self._reading is not None:
-            return data.read_series(frame, **self._reading)
-        calendar = self.calendar
-        if calendar == "auto":
-            calendar = "cyclic" if has_dates(frame, self.columns["time"]) else None
-        return data.read_series(frame, **self.columns, freq=self.freq, calendar=calendar)
+            return read_series(frame, **self._reading)
+        return read_series(frame, **self.columns, freq=self.freq, calendar=self.calendar)
 
     def _origins(self, panel, series, rows):
         from keras_seq.data.origins import Origins
@@ -326,17 +287,7 @@ class Forecaster:
         """Forecasts and the ends of intervals, in the unit of the frame: `{column: (N, F)}`."""
         inputs = {name: origins.inputs[name] for name in self.model.input_shapes}
         said, kind = np.asarray(self.model.predict(inputs, verbose=0)), self.model.output_kind
-        centre = origins.inverse(parted(kind, said)[0])
-        bounds = {
-            one: [origins.inverse(np.asarray(end)) for end in interval(kind, said, one, constants)]
-            for one, constants in self._constants.items()
-        }
-        columns = {}
-        for c, name in enumerate(self._reading["target"]):
-            columns[name] = centre[..., c]
-            for one, ends in bounds.items():
-                columns |= {f"{name}-{side}-{one:g}": end[..., c] for side, end in zip(("lo", "hi"), ends, strict=True)}
-        return columns
+        return columns_of(kind, said, self._constants, self._reading["target"], origins.inverse)
 
     def _told(self, origins, frame):
         """A frame, in the form of the one given, of forecasts beside what came."""

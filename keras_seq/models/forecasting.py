@@ -20,6 +20,7 @@ def forecasting_model(
     hidden_units=None,
     segment=None,
     mix_channels=False,
+    highway=False,
     normalization="last",
     outputs="mse",
     dropout=0.1,
@@ -51,6 +52,9 @@ def forecasting_model(
             a part of one, is a good choice.
         mix_channels: whether the channels are read together, as one sequence; else each by itself, all by the same
             weights.
+        highway: whether a linear map of each channel's own look-back is added to the forecast (the autoregressive part
+            of LSTNet, Lai et al., 2017, arXiv 1703.07015). It copies and averages what a state of some units cannot
+            hold: for long, regular seasons. Not with `strategy="recursive"`.
         normalization: what is taken off each window and given back to the forecast: `"last"`, the last value;
             `"reversible"`, mean and deviation (RevIN); None.
         outputs: what is said of each value, and by which loss that is learned: `"mse"`, `"mae"` or `"huber"` for a
@@ -92,6 +96,7 @@ def forecasting_model(
         hidden_units,
         segment,
         mix_channels,
+        highway,
         normalization,
         outputs,
         dropout,

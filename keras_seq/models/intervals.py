@@ -8,15 +8,18 @@ arXiv 1905.03222, eq. 6 to 8), for each step of the horizon. With the scores `e[
     mean `m`, deviation `s`   e = |y - m| / s           interval  m - c s .. m + c s
 
 where `c` is the ceil((n + 1) level)-th smallest score. A new window's value is inside with a probability of at least
-`level`, if it is like those windows; of overlapping ones and a series that changes that holds approximately.
+`level`, if it is like those windows and they are enough, n >= level / (1 - level); of overlapping windows, and of a
+series that changes, that holds approximately. Of fewer windows `c` is the largest score of any step.
 """
 
+import math
 import numbers
+import warnings
 
 import numpy as np
 from keras import ops
 
-FEWEST = 5  # scores that should lie beyond: of fewer windows the steps are taken together
+from keras_seq.errors import InputError
 
 
 def checked_levels(level):
@@ -55,7 +58,7 @@ def parted(kind, y, level=None):
         return y, y, y, 1.0
     if name == "Gaussian":
         return y[..., 0], y[..., 0], y[..., 0], y[..., 1]
-    centre = y[..., kind.middle]
+    centre = kind.median(y)
     if level is None:
         return centre, centre, centre, 1.0
     ends = [np.isclose(kind.levels, 0.5 + side * level / 200, atol=1e-6) for side in (-1, 1)]
@@ -74,18 +77,17 @@ def calibrated(kind, y_pred, y_true, level):
     Args:
         y_pred: what the model says of windows, `(N, F, C)` or with an axis more.
         y_true: their targets `(N, F, C)`, NaN where missing.
+
+    Returns:
+        The constants, and the least number of windows for a step.
     """
     _, lower, upper, unit = parted(kind, y_pred, level)
-    scores = np.maximum(lower - y_true, y_true - upper) / unit  # of a point |y - p|
-    steps, channels = scores.shape[1:]
-    found = np.empty((steps, channels))
-    for c in range(channels):
-        together = _quantile(scores[..., c].reshape(-1), level)
-        for f in range(steps):
-            known = np.count_nonzero(~np.isnan(scores[:, f, c]))
-            few = known * (1 - level / 100) < FEWEST
-            found[f, c] = together if few else _quantile(scores[:, f, c], level)
-    return found
+    scores = np.sort(np.maximum(lower - y_true, y_true - upper) / unit, axis=0)  # of a point |y - p|; NaN comes last
+    known = (~np.isnan(scores)).sum(axis=0)  # (F, C)
+    ranks = np.ceil((known + 1) * level / 100).astype(int)
+    found = np.take_along_axis(scores, np.minimum(ranks, len(scores))[None] - 1, axis=0)[0]
+    largest = np.nanmax(scores, axis=(0, 1), initial=-np.inf)
+    return np.where(ranks > known, largest, found), int(known.min())
 
 
 def interval(kind, y, level, constants):
@@ -95,9 +97,45 @@ def interval(kind, y, level, constants):
     return ops.minimum(lower, centre), ops.maximum(upper, centre)
 
 
-def _quantile(scores, level):
-    """The ceil((n + 1) level)-th smallest score that is known; the largest where there is none such."""
-    scores = np.sort(scores[~np.isnan(scores)])
-    if not len(scores):
-        return np.nan
-    return scores[min(int(np.ceil((len(scores) + 1) * level / 100)), len(scores)) - 1]
+def constants_of(kind, said, truth, levels, names):
+    """The constants of all levels, `{level: (F, C)}`, of targets with these names.
+
+    Raises:
+        InputError: for a target of which no value is known.
+    """
+    empty = [name for c, name in enumerate(names) if np.isnan(truth[..., c]).all()]
+    if empty:
+        raise InputError(
+            f"No value of {empty[0]!r} is known in the validation part, so that nothing can be judged there: give a "
+            "larger `validation`, or fill in what is missing."
+        )
+    found = {}
+    for level in levels:
+        found[level], windows = calibrated(kind, said, truth, level)
+        if (windows + 1) * level / 100 > windows:
+            warnings.warn(
+                f"Intervals of {level:g} % need {math.ceil(level / (100 - level))} validation windows for each step, "
+                f"there are {windows}: they are as wide as the largest error, and may hold less. Give a larger "
+                "`validation`.",
+                stacklevel=4,
+            )
+    return found
+
+
+def columns_of(kind, said, constants, names, inverse):
+    """Forecasts and the ends of their intervals, a column `(N, F)` for each: `y`, `y-lo-80`, `y-hi-80`, ….
+
+    Args:
+        said: what the model says.
+        constants: `{level: (F, C)}`.
+        names: of the targets.
+        inverse: from scaled values `(N, F, C)` to those in the unit of the frame.
+    """
+    centre = inverse(parted(kind, said)[0])
+    ends = {one: [inverse(np.asarray(end)) for end in interval(kind, said, one, c)] for one, c in constants.items()}
+    columns = {}
+    for c, name in enumerate(names):
+        columns[name] = centre[..., c]
+        for one, both in ends.items():
+            columns |= {f"{name}-{side}-{one:g}": end[..., c] for side, end in zip(("lo", "hi"), both, strict=True)}
+    return columns

@@ -56,10 +56,17 @@ class Quantiles:
 
     def __init__(self, levels):
         self.levels, self.size = levels, len(levels)
-        self.middle = min(range(self.size), key=lambda i: abs(levels[i] - 0.5))
 
     def centre(self, raw):
-        return monotone_quantiles(raw)[..., self.middle]
+        return self.median(monotone_quantiles(raw))
+
+    def median(self, q):
+        """The median of quantiles `(..., Q)`: on the line between those around it; else the one nearest to it."""
+        above = next((i for i, level in enumerate(self.levels) if level >= 0.5), self.size - 1)
+        below = max(above - 1, 0) if self.levels[above] > 0.5 else above
+        span = self.levels[above] - self.levels[below]
+        share = (0.5 - self.levels[below]) / span if span else 0.0
+        return q[..., below] + share * (q[..., above] - q[..., below])
 
     def forecast(self, raw, norm, statistics):
         q = monotone_quantiles(ops.cast(raw, "float32"))

@@ -120,6 +120,6 @@ def _parted(returned):
     return (returned[0], list(returned[1:])) if isinstance(returned, (tuple, list)) else (returned, [])
 
 
-def in_order(x, times):
-    """Each row of `(B, …)`, so many times, one after the other: `(B times, …)`."""
+def each_times(x, times):
+    """Each row of `(B, …)` so many times, one after the other: `(B times, …)`."""
     return x if times == 1 else ops.repeat(x, times, axis=0)

@@ -6,7 +6,7 @@
 
 Direct, with the encoder's last output `h` (the head is linear in it where nothing is known ahead):
 
-    y = W h + b                                     y[f] = W relu(V[f] h + U ahead[f] + c) + b
+    y = W h + b                                     y[f] = W relu(V[f] h + d[f] + U ahead[f] + c) + b
 
 Segment (Lin et al., 2023, "SegRNN", arXiv 2308.11200): steps are read and written `w` at a time. With the segments
 `s[1] .. s[S]`, and a query for each of the M segments to come, made of its place and its channel:
@@ -18,7 +18,7 @@ An encoder that is no cell reads the queries behind the segments, and y[m] comes
 
 Recursive: forecasts are read like values. A cell goes on from the encoder's states,
 
-    h[f], state = cell([ahead[f], y[f-1]], state),   y[f] = W h[f] + b
+    h[f], state = cell([f / F, ahead[f], y[f-1]], state),   y[f] = W h[f] + b
 
 and an encoder that is no cell reads, for each step, the last T steps anew.
 """
@@ -26,11 +26,12 @@ and an encoder that is no cell reads, for each step, the last T steps anew.
 import keras
 from keras import ops, tree
 
-from keras_seq.cells.base import Cell
+from keras_seq.cells.base import Cell, dropped
 from keras_seq.layers import RNN, StackedRNNCells
+from keras_seq.layers.reversible_norm import last_kept
 from keras_seq.layers.stacked import call_cell, output_size, release
 from keras_seq.models.decoders import cells_like
-from keras_seq.models.stack import Stack, in_order, runs_a_cell
+from keras_seq.models.stack import Stack, each_times, runs_a_cell
 
 
 class Strategy(keras.layers.Layer):
@@ -104,6 +105,11 @@ class Segment(Strategy):
         self.entry.build((None, None, self.segment * features))
         self.by_cell = runs_a_cell(self.encoder["encoder"])
         self.reader = self.stack(return_sequences=not self.by_cell)
+        if any(getattr(layer, "go_backwards", False) for layer in self.reader.parts):
+            raise ValueError(
+                "Argument `encoder` reads backwards, so that it has not seen the look-back where the horizon begins: "
+                "give a layer with go_backwards=False, or strategy='direct'."
+            )
         self.reader.build((None, segments if self.by_cell else segments + self.count, units))
         of_channel = units // 2 if self.channels > 1 else 0
         self.places = self.add_weight((self.count, units - of_channel), "random_normal", name="places")
@@ -142,8 +148,9 @@ class Segment(Strategy):
     def _decoded(self, queries, states, training):
         """What the cells say to each query from the states, `(N, M, H)`."""
         x = ops.reshape(queries, (-1, queries.shape[-1]))
-        for layer, state in zip(self.reader.parts, states, strict=True):
-            state = tree.map_structure(lambda s: in_order(s, self.count), state)
+        for level, (layer, state) in enumerate(zip(self.reader.parts, states, strict=True)):
+            x = self.reader.drops[level - 1](x, training=training) if level else x
+            state = tree.map_structure(lambda s: each_times(s, self.count), state)
             x, _ = call_cell(layer.cell, x, state, training)
             release(layer.cell)
         return ops.reshape(x, (-1, self.count, x.shape[-1]))
@@ -173,7 +180,7 @@ class Recursive(Strategy):
             kind, units, depth = (self.encoder[name] for name in ("encoder", "units", "depth"))
             shares = self.encoder["dropout"], self.encoder["recurrent_dropout"]
             cells = cells_like(kind, units, depth, *shares, False, self.dtype_policy)
-            cell = FeedbackCell(StackedRNNCells(cells, dtype=self.dtype_policy), self.head, self, **how)
+            cell = FeedbackCell(StackedRNNCells(cells, dtype=self.dtype_policy), self.drop, self.head, self, **how)
         else:
             known = 0 if ahead_shape is None else ahead_shape[-1]
             cell = WindowCell(self.reader, look_shape, known, self.flags, self.head, self, **how)
@@ -188,7 +195,8 @@ class Recursive(Strategy):
         steps = place if ahead is None else ops.concatenate([place, ahead], axis=-1)
         if self.by_cell:
             _, states = self.reader(look, training=training)
-            start = [states, look[:, -1, : self.values]]
+            values, flags = look[..., : self.values], look[..., self.values : self.values + self.flags]
+            start = [states, last_kept(values, flags > 0 if self.flags else None)[:, 0]]
         else:
             start = [self.steps.cell.first_window(look, ahead)]
             steps = ops.concatenate([steps[:, 1:], steps[:, -1:]], axis=1)  # what is known one step on
@@ -210,13 +218,14 @@ class _Feedback(Cell):
 class FeedbackCell(_Feedback):
     """Reads what is known of a step beside the forecast before: states are those of the cell, and that forecast."""
 
-    def __init__(self, cell, *args, **kwargs):
+    def __init__(self, cell, drop, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.cell = cell
+        self.cell, self.drop = cell, drop
         self.state_size = [cell.state_size, self.values]
 
     def build(self, input_shape):
-        self.cell.build_cells((None, input_shape[-1] + self.values))
+        self.width = input_shape[-1] + self.values
+        self.cell.build_cells((None, self.width))
         self.head.build((None, output_size(self.cell)))
         self.built = True
 
@@ -224,13 +233,17 @@ class FeedbackCell(_Feedback):
         return [self.cell.get_initial_state(batch_size), ops.zeros((batch_size, self.values), self.compute_dtype)]
 
     def prepare(self, states, training=False):
-        return self.cell.prepare(states[0], training)
+        """Masks of what the cell reads and of what the head reads, one for all steps, and the cell's constants."""
+        rows = ops.shape(states[1])[0]
+        of_inputs = self.cell.input_mask((rows, self.width), self.compute_dtype, training)
+        of_outputs = ops.ones((rows, output_size(self.cell)), self.compute_dtype)
+        return of_inputs, self.drop(of_outputs, training=training), self.cell.prepare(states[0], training)
 
     def step(self, projected, states, constants):
-        state, last = states
-        x = ops.concatenate([projected, last], axis=-1)
+        (of_inputs, of_outputs, constants), (state, last) = constants, states
+        x = dropped(ops.concatenate([projected, last], axis=-1), of_inputs)
         h, state = self.cell.step(self.cell.project(x), state, constants)
-        y = self.head(h)
+        y = self.head(h * of_outputs)
         return y, [state, self.centre(y)]
 
 
@@ -264,7 +277,7 @@ class WindowCell(_Feedback):
 
     def step(self, projected, states, constants):
         window = states[0]
-        y = self.head(self.reader(window)[0])
+        y = self.head(self.reader(window, training=False)[0])
         value = self.centre(y)
         # Behind the values: that they are there; what is known up to now only, which is no more; what is known ahead.
         unknown = window.shape[-1] - self.values - self.flags - self.known

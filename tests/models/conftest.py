@@ -1,10 +1,13 @@
 """A few texts with labels, and a vectoriser that knows their words."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import keras_seq as ks
+from tests.models.forecasters import fitted
 from tests.models.networks import SOURCE, TARGET, B, S, T
+from tests.windows import COLUMNS, long_frame
 
 GOOD = ["a lovely film", "great, warm and funny", "I loved it", "good food", "it was not bad at all", "warm", "so good"]
 BAD = ["a dull film", "bad, cold and dull", "I hated it", "bad food", "it was not good at all", "cold", "so very bad"]
@@ -41,3 +44,14 @@ def ids(rng):
     target = rng.integers(4, TARGET, (B, T))
     target[:, 0] = 2
     return source.astype("int32"), target.astype("int32")
+
+
+@pytest.fixture(scope="session")
+def long():
+    """Three series of 61, 47 and 83 steps, some values missing."""
+    return long_frame(np.random.default_rng(3), [61, 47, 83], missing=0.05)
+
+
+@pytest.fixture(scope="session")
+def of_long(long):
+    return fitted(long, **COLUMNS, level=[80, 97.5], outputs="quantiles", calendar="cyclic")

@@ -1,159 +1,16 @@
-"""Models of windows: against NumPy, step by step; all kinds of encoders; files, exports, what does not matter."""
+"""Models of windows of all kinds: files, exports, what does not matter, bad arguments."""
 
 import keras
 import numpy as np
 import pytest
 
 import keras_seq as ks
-from tests.cases import ON_JAX, arrays, randomize
-
-B, T, F, C, P, K, H = 3, 11, 7, 2, 1, 3, 6
-SIZES = {"lookback": T, "horizon": F, "channels": C, "past_covariates": P, "known": K, "missing": True}
-ENCODERS = {
-    "gru": "gru",
-    "lstm": "lstm",
-    "transformer": "transformer",
-    "cell": ks.layers.LayerNormLSTMCell(5),
-    "convolution": keras.layers.Conv1D(5, 3, padding="same"),
-    "of keras": keras.layers.LSTM(5),
-}
-STRATEGIES = ("segment", "direct", "recursive")
-
-
-def model_of(rng=None, **arguments):
-    small = {"units": H, "segment": 3, "dropout": 0.0, "learning_rate": 0.01}
-    if arguments.get("encoder") == "transformer":
-        small["num_heads"] = 3
-    model = ks.models.forecasting_model(**{**SIZES, **small, **arguments})
-    if rng is not None:
-        randomize(model, rng, 0.5)
-    return model
-
-
-def inputs_of(rng, sizes=SIZES, rows=B):
-    past = rng.normal(size=(rows, T, sizes["channels"])) + 5
-    inputs = {"past": past.astype("float32")}
-    if sizes["missing"]:
-        there = rng.random(past.shape) < 0.8
-        there[:, -1] = True
-        inputs["past_mask"] = there.astype("float32")
-        inputs["past"] = np.where(there, inputs["past"], 0).astype("float32")
-    if sizes["past_covariates"]:
-        inputs["past_covariates"] = rng.normal(size=(rows, T, sizes["past_covariates"])).astype("float32")
-    if sizes["known"]:
-        inputs["known"] = rng.normal(size=(rows, T + F, sizes["known"])).astype("float32")
-    return inputs
-
-
-def called(model, inputs):
-    return arrays(model(inputs))[0].astype("float64")
-
-
-def weights_of(model):
-    """By the end of their paths."""
-    return {"/".join(w.path.split("/")[-2:]): arrays(w)[0].astype("float64") for w in model.weights}
-
-
-def rows_of(inputs, channel):
-    """Features `(B, T, A)` of one channel, what is known ahead `(B, F, K)`, and the last value `(B, 1)`."""
-    z, there = inputs["past"][..., channel].astype("float64"), inputs["past_mask"][..., channel]
-    last = z[:, -1:]
-    z = np.where(there, z - last, 0)
-    known = inputs["known"]
-    look = np.concatenate([z[..., None], there[..., None], inputs["past_covariates"], known[:, :T]], -1)
-    return look, known[:, T:], last
-
-
-def rnn_step(w, x, h, name):
-    return np.tanh(x @ w[f"{name}/kernel"] + h @ w[f"{name}/recurrent_kernel"] + w[f"{name}/bias"])
-
-
-def cell_name(w):
-    (name,) = {path.split("/")[0] for path in w if path.endswith("/recurrent_kernel")}
-    return name
-
-
-def test_segments(rng):
-    """The last segments of look-back and horizon are filled up; a query is its place and its channel."""
-    model, inputs = model_of(rng, encoder="simple_rnn"), inputs_of(rng)
-    found, w, c = called(model, inputs), weights_of(model), 3
-    name = cell_name(w)
-    for channel in range(C):
-        look, ahead, last = rows_of(inputs, channel)
-        look = np.pad(look, [(0, 0), (1, 0), (0, 0)])  # 12 = 4 segments of 3
-        ahead = np.pad(ahead, [(0, 0), (0, 2), (0, 0)])  # 9 = 3 of them
-        h = np.zeros((B, H))
-        for s in range(4):
-            x = look[:, s * c : s * c + c].reshape(B, -1)
-            h = rnn_step(w, np.maximum(x @ w["entry/kernel"] + w["entry/bias"], 0), h, name)
-        for m in range(3):
-            query = np.concatenate([w["route/places"][m], w["route/channels"][channel]])
-            query = query + ahead[:, m * c : m * c + c].reshape(B, -1) @ w["mix/kernel"] + w["mix/bias"]
-            y = rnn_step(w, query, h, name) @ w["head/kernel"] + w["head/bias"] + last
-            steps = slice(m * c, min(m * c + c, F))
-            np.testing.assert_allclose(found[:, steps, channel], y[:, : steps.stop - steps.start], rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("known", [0, K])
-def test_direct(rng, known):
-    sizes = {**SIZES, "known": known}
-    inputs = inputs_of(rng, sizes)
-    model = model_of(rng, encoder="simple_rnn", strategy="direct", known=known)
-    found, w = called(model, inputs), weights_of(model)
-    for channel in range(C):
-        look, ahead, last = rows_of({**inputs, "known": inputs.get("known", np.zeros((B, T + F, 0)))}, channel)
-        h = np.zeros((B, H))
-        for t in range(T):
-            h = rnn_step(w, look[:, t], h, cell_name(w))
-        if known:
-            spread = (h @ w["spread/kernel"] + w["spread/bias"]).reshape(B, F, H)
-            h = np.maximum(spread + ahead @ w["mix/kernel"] + w["mix/bias"], 0)
-        y = (h @ w["head/kernel"] + w["head/bias"]).reshape(B, F) + last
-        np.testing.assert_allclose(found[..., channel], y, rtol=1e-4, atol=1e-4)
-
-
-def test_recursive(rng):
-    """A forecast is read in the place of the value before, beside what is known of the step, and how far it is."""
-    model, inputs = model_of(rng, encoder="simple_rnn", strategy="recursive"), inputs_of(rng)
-    found, w = called(model, inputs), weights_of(model)
-    for channel in range(C):
-        look, ahead, last = rows_of(inputs, channel)
-        h, y = np.zeros((B, H)), np.zeros((B, 1))  # the last value, taken off itself
-        reads = [name for name in {path.split("/")[0] for path in w} if f"{name}/recurrent_kernel" in w]
-        (encoder,) = [name for name in reads if w[f"{name}/kernel"].shape[0] == 2 + P + K]
-        (decoder,) = [name for name in reads if w[f"{name}/kernel"].shape[0] == 2 + K and name != encoder]
-        for t in range(T):
-            h = rnn_step(w, look[:, t], h, encoder)
-        for f in range(F):
-            x = np.concatenate([np.full((B, 1), (f + 1) / F), ahead[:, f], y], -1)
-            h = rnn_step(w, x, h, decoder)
-            y = h @ w["head/kernel"] + w["head/bias"]
-            np.testing.assert_allclose(found[:, f, channel], (y + last)[:, 0], rtol=1e-4, atol=1e-4)
-
-
-def test_recursive_by_windows(rng):
-    """An encoder that is no cell reads the last T steps anew; what is known stands a step before its own."""
-    model = model_of(rng, encoder=ENCODERS["convolution"], strategy="recursive", outputs=[0.2, 0.4, 0.9])
-    inputs = inputs_of(rng)
-    found, w = called(model, inputs), weights_of(model)
-    (name,) = {path.split("/")[0] for path, value in w.items() if value.ndim == 3}
-    for channel in range(C):
-        look, ahead, last = rows_of(inputs, channel)
-        known = np.concatenate([look[..., 2 + P :], ahead], 1)
-        window = look.copy()
-        for f in range(F):
-            window[..., 2 + P :] = known[:, f + 1 : f + 1 + T] if f < F - 1 else known[:, f + 1 :][:, :T]
-            end = np.pad(window, [(0, 0), (1, 1), (0, 0)])[:, -3:]
-            h = np.einsum("bta,tah->bh", end, w[f"{name}/kernel"]) + w[f"{name}/bias"]
-            z = h @ w["head/kernel"] + w["head/bias"]
-            q = np.cumsum(np.concatenate([z[:, :1], np.logaddexp(0, z[:, 1:])], -1), -1)
-            np.testing.assert_allclose(found[:, f, channel], q + last, rtol=1e-4, atol=1e-4)
-            row = np.concatenate([q[:, 1:2], np.ones((B, 1)), np.zeros((B, P + K))], -1)
-            window = np.concatenate([window[:, 1:], row[:, None]], 1)
+from tests.cases import ON_JAX, arrays
+from tests.models.forecasting_models import ENCODERS, STRATEGIES, B, C, F, T, called, inputs_of, model_of
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("encoder", ("gru", "of keras") if ON_JAX else ENCODERS)  # each is compiled there
 def test_all_kinds_train_and_survive_a_file(strategy, encoder, rng, tmp_path):
     """Inside of `fit` the loss goes down; a copy from the file says the same."""
     model = model_of(encoder=ENCODERS[encoder], strategy=strategy, depth=2 if encoder == "gru" else 1)
@@ -205,6 +62,25 @@ def test_what_is_missing_may_be_anything(strategy, rng):
     assert np.abs(called(model, hidden) - called(model, inputs)).max() > 1e-4
 
 
+@pytest.mark.parametrize("outputs", ["mse", [0.2, 0.8], "gaussian"])
+@pytest.mark.parametrize("mix_channels", [False, True])
+def test_a_highway_is_added(outputs, mix_channels, rng):
+    """To points and quantiles, and to a mean, not to a deviation: what is left of each value, times a kernel."""
+    how = {"outputs": outputs, "mix_channels": mix_channels}
+    with_it, without = model_of(rng, highway=True, **how), model_of(**how)
+    kernel = arrays(with_it.kernel)[0]
+    without.set_weights([w for w, v in zip(with_it.get_weights(), with_it.weights, strict=True) if v.name != "highway"])
+    inputs = inputs_of(rng)
+    z = np.where(inputs["past_mask"], inputs["past"] - inputs["past"][:, -1:], 0)
+    added = np.einsum("btc,tf->bfc", z, kernel)
+    found = called(with_it, inputs) - called(without, inputs)
+    if outputs == "mse":
+        np.testing.assert_allclose(found, added, atol=1e-4)
+    else:
+        np.testing.assert_allclose(found[..., 0], added, atol=1e-4)
+        np.testing.assert_allclose(found[..., 1], added if outputs != "gaussian" else 0, atol=1e-4)
+
+
 @pytest.mark.parametrize("strategy", ["direct", "recursive"])
 def test_channels_take_turns_or_are_read_together(strategy, rng):
     """By turns, each follows from its own past alone; mixed, from that of all."""
@@ -228,6 +104,53 @@ def test_losses_and_metrics_leave_out_missing_values(rng):
     assert found["loss"] == pytest.approx((e**2)[there > 0].mean(), rel=1e-4)
     assert found["mse"] == pytest.approx((e**2)[there > 0].mean(), rel=1e-4)
     assert found["mae"] == pytest.approx(np.abs(e)[there > 0].mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("encoder", ["gru", keras.layers.GRU(4, dropout=0.5), ks.layers.GRUCell(4), "transformer"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_dropout_acts_while_training(strategy, encoder, rng):
+    """In `fit` too, also where a cell brings its own, and not in `predict`; a recursion by windows drops nothing."""
+    model, inputs = model_of(strategy=strategy, encoder=encoder, dropout=0.6), inputs_of(rng)
+    first, second = (arrays(model(inputs, training=True))[0] for _ in range(2))
+    dropped = not (strategy == "recursive" and encoder == "transformer")
+    assert (np.abs(first - second).max() > 1e-4) == dropped
+    np.testing.assert_array_equal(called(model, inputs), called(model, inputs))
+    model.fit(inputs, np.ones((B, F, C)), epochs=2, verbose=0)
+
+
+def test_the_optimizer(rng):
+    model = model_of(weight_decay=0.02, clipnorm=0.7, learning_rate=0.03)
+    optimizer = model.optimizer
+    assert (optimizer.weight_decay, optimizer.clipnorm, float(optimizer.learning_rate)) == pytest.approx(
+        (0.02, 0.7, 0.03)
+    )
+    assert model_of(clipnorm=None).optimizer.clipnorm is None
+
+
+def test_a_median_that_is_no_level_is_between_those_around_it(rng):
+    from keras_seq.models.outputs import output_of
+
+    q = np.sort(rng.normal(size=(5, 3)))
+    for levels, expected in [
+        ([0.1, 0.3, 0.7], (q[:, 1] + q[:, 2]) / 2),
+        ([0.1, 0.5, 0.9], q[:, 1]),
+        ([0.1, 0.2, 0.3], q[:, 2]),
+        ([0.6, 0.7, 0.9], q[:, 0]),
+    ]:
+        np.testing.assert_allclose(output_of(levels).median(q), expected)
+
+
+def test_high_levels_keep_their_digits_in_half_precision(rng):
+    """A level of 100,000, which float16 has not, is taken off in float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        half = model_of(rng, past_covariates=0, known=0, missing=False)
+    finally:
+        keras.config.set_dtype_policy(before)
+    past = rng.normal(size=(B, T, C)).astype("float32")
+    shifted = called(half, (past + 1e5).astype("float32")) - 1e5
+    np.testing.assert_allclose(shifted, called(half, past), atol=0.05)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -273,12 +196,15 @@ def test_export(strategy, rng, tmp_path):
         ({"encoder": keras.layers.Conv1D(3, 3)}, "`encoder` must return a sequence as long as it reads"),
         ({"bidirectional": True}, "`bidirectional` goes with strategy 'direct', got 'segment'"),
         ({"bidirectional": True, "strategy": "direct"}, None),
+        ({"encoder": ks.layers.GRU(3, go_backwards=True)}, "`encoder` reads backwards"),
+        ({"encoder": ks.layers.GRU(3, go_backwards=True), "strategy": "direct"}, None),
         ({"num_heads": 2}, "`num_heads` is for a transformer"),
         ({"encoder": "transformer", "units": 10}, "`units` must be a multiple of twice `num_heads`.* 6, got 10"),
         ({"encoder": "transformer", "recurrent_dropout": 0.2}, "`recurrent_dropout` is for a recurrent encoder"),
         ({"normalization": "batch"}, "`normalization` must be None or one of last, reversible, got 'batch'"),
         ({"outputs": "rmse"}, "`outputs` must be one of 'mse', 'mae', 'huber', 'gaussian' or a list"),
         ({"outputs": [0.9, 0.1]}, "`outputs` must be a list of increasing numbers"),
+        ({"highway": True, "strategy": "recursive"}, "`highway` goes with strategy 'direct' or 'segment'"),
         ({"segment": 0}, "`segment` must be a positive integer"),
         ({"horizon": 0}, "`horizon` must be a positive integer"),
         ({"known": -1}, "`known` must be"),
