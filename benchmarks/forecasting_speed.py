@@ -59,11 +59,12 @@ def both(settings, sizes):
     names = ("units", "segment", "dropout")
     stock = Stock(sizes["lookback"], sizes["horizon"], sizes["channels"], *(settings["model"][name] for name in names))
     stock(np.zeros((1, sizes["lookback"], sizes["channels"]), "float32"))
-    by_shape = {tuple(w.shape): w for w in ours.weights}
-    for weight in stock.weights:
-        weight.assign(by_shape.pop(tuple(weight.shape)))
-    if by_shape:
-        raise SystemExit(f"The stock network lacks weights of {list(by_shape)}.")
+    rest = list(ours.weights)
+    for weight in stock.weights:  # those of one shape, the kernels of the GRU, come in the same order
+        rest.remove(found := next(one for one in rest if one.shape == weight.shape))
+        weight.assign(found)
+    if rest:
+        raise SystemExit(f"The stock network lacks {[one.path for one in rest]}.")
     stock.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0), "mae", weighted_metrics=["mse", "mae"])
     return ours, stock
 

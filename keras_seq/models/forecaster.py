@@ -225,10 +225,12 @@ class Forecaster:
         rows = np.repeat(ends_of(panel), windows) - np.tile(backs, len(panel))
         if not refit:
             return self._told(self._origins(panel, series, rows), frame)
-        frames = []
+        frames, settled = [], copy.copy(self)  # a shorter frame is to be read as this one was
+        settled.columns = {name: self._reading[name] for name in self.columns}
+        settled.freq, settled.calendar = self._reading["freq"], self._reading["calendar"]
         for back in backs:
             rows = ends_of(panel) - back
-            again = copy.copy(self).fit(rows_before(frame, panel, rows), **fit)
+            again = copy.copy(settled).fit(rows_before(frame, panel, rows), **fit)
             frames.append(again._told(again._origins(panel, np.arange(len(panel)), rows), frame))
         return joined(frames, panel)
 
@@ -274,9 +276,7 @@ class Forecaster:
         """The `Panel` of a frame: read as the frame that was trained on was."""
         from keras_seq.data import read_series
 
-        if self._reading is not None:
-            return read_series(frame, **self._reading)
-        return read_series(frame, **self.columns, freq=self.freq, calendar=self.calendar)
+        return read_series(frame, **(self._reading or {**self.columns, "freq": self.freq, "calendar": self.calendar}))
 
     def _origins(self, panel, series, rows):
         from keras_seq.data.origins import Origins
