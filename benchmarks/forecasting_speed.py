@@ -61,8 +61,7 @@ def both(settings, sizes):
     stock(np.zeros((1, sizes["lookback"], sizes["channels"]), "float32"))
     rest = list(ours.weights)
     for weight in stock.weights:  # those of one shape, the kernels of the GRU, come in the same order
-        rest.remove(found := next(one for one in rest if one.shape == weight.shape))
-        weight.assign(found)
+        weight.assign(rest.pop(next(i for i, one in enumerate(rest) if one.shape == weight.shape)))
     if rest:
         raise SystemExit(f"The stock network lacks {[one.path for one in rest]}.")
     stock.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0), "mae", weighted_metrics=["mse", "mae"])
