@@ -164,7 +164,7 @@ BAD = [
     (long_frame([3]), {"known": "y"}, "'y' is given more than one part"),
     (long_frame([3]), {"target": None, "past": None}, "`past` must be a column or a list"),
     (long_frame([3]), {"target": []}, "no column to forecast"),
-    (long_frame([3]), {"calendar": True}, "`calendar` must be None, 'cyclic' or 'linear', got True"),
+    (long_frame([3]), {"calendar": True}, "`calendar` must be None, 'auto', 'cyclic' or 'linear', got True"),
     (pd.DataFrame({"y": [1, 2]}), {"calendar": "cyclic"}, "`calendar` needs dates"),
     (long_frame([3]).assign(y="3"), {}, "'y' must hold numbers, got .* such as '3'"),
     (changed("unique_id", 2, None), {}, "'unique_id' has no id in row 2"),
