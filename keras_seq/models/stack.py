@@ -111,9 +111,6 @@ class Stack(keras.layers.Layer):
         x = x if self.norm is None else self.norm(x)
         return (x[:, -1] if len(x.shape) == 3 and not self.return_sequences else x), states
 
-    def compute_output_spec(self, x, training=False):
-        raise NotImplementedError("A stack is called inside of models that say their own shapes.")
-
 
 def _parted(returned):
     """The output of a layer, and a list of the states that it may return besides."""

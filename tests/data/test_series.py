@@ -207,3 +207,11 @@ def test_channels_may_be_missing_and_integers_too():
     frame = pd.DataFrame({"u": [1.0, 2.0, 3.0], "v": pd.array([None, None, 4], "Int64")})
     panel = ks.data.read_series(frame)
     np.testing.assert_array_equal(panel.targets, [[1, np.nan], [2, np.nan], [3, 4]])
+
+
+@pytest.mark.parametrize("freq", ["6MS", "2QE-DEC", "2YS-JAN"])
+def test_steps_of_several_months_are_a_grid(freq):
+    frame = pd.DataFrame({"ds": pd.date_range("2001-01-01", periods=9, freq=freq), "y": np.arange(9.0)})
+    panel = ks.data.read_series(frame)
+    assert panel.lengths.tolist() == [9]
+    assert (panel.stamps(0, 2) == pd.date_range(frame["ds"][0], periods=11, freq=freq)).all()
