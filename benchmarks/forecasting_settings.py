@@ -19,6 +19,7 @@ LINEAR = {
     "decay": 0.5,
     "epochs": 10,
     "patience": 3,
+    "whole_batches": True,
 }
 MODELS = {
     "segments": SEGMENTS,

@@ -1,4 +1,4 @@
-"""Pictures of forecasts: what lines and fans stand in which panel, the names found, the file, and errors."""
+"""Pictures of forecasts: what lines and fans stand in which panel, the names found, the file, and errors by step."""
 
 import sys
 
@@ -7,67 +7,22 @@ import pandas as pd
 import pytest
 
 import keras_seq as ks
-from keras_seq.errors import InputError, MissingExtraError
+from tests.diagnostics.forecast_frames import (
+    HOURS,
+    PAST,
+    STEPS,
+    backtest_of,
+    check_fan,
+    check_line,
+    forecast_of,
+    history_of,
+    legend,
+    lines,
+)
 
 dates = pytest.importorskip("matplotlib.dates")
-PAST, STEPS = 31, 5
-HOURS = pd.date_range("2024-01-30", periods=PAST + STEPS, freq="h")
 plot_forecast, plot_backtest = ks.diagnostics.plot_forecast, ks.diagnostics.plot_backtest
 plot_error_by_horizon = ks.diagnostics.plot_error_by_horizon
-
-
-def forecast_of(rng, times, targets=("y",), levels=("9.5", "80"), truth=False, **more):
-    """A frame as `Forecaster.predict` returns it; `more` columns come first."""
-    columns = dict(more) | {"ds": times}
-    for target in targets:
-        columns[target] = rng.normal(size=len(times))
-        for i, level in enumerate(levels):
-            width = i + 1 + rng.random(len(times))
-            columns |= {
-                f"{target}-lo-{level}": columns[target] - width,
-                f"{target}-hi-{level}": columns[target] + width,
-            }
-        if truth:
-            columns[f"{target}-true"] = rng.normal(size=len(times))
-    return pd.DataFrame(columns)
-
-
-def history_of(rng, times=HOURS[:PAST], targets=("y",), **more):
-    return pd.DataFrame(dict(more) | {"ds": times} | {target: rng.normal(size=len(times)) for target in targets})
-
-
-def backtest_of(rng, begins, targets=("y",), steps=STEPS, **more):
-    """Forecasts that begin at these rows of `HOURS`, as `Forecaster.backtest` returns them."""
-    frames = [
-        forecast_of(rng, HOURS[b : b + steps], targets, truth=True, **more).assign(cutoff=HOURS[b - 1]) for b in begins
-    ]
-    return pd.concat(frames, ignore_index=True)
-
-
-def lines(axis, label):
-    return [line for line in axis.lines if line.get_label() == label]
-
-
-def legend(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def check_line(line, times, values):
-    np.testing.assert_array_equal(line.get_xdata(), np.asarray(times, line.get_xdata().dtype))
-    np.testing.assert_allclose(line.get_ydata(), values, rtol=1e-6)
-
-
-def check_fan(fan, low, high):
-    """The corners of the polygon are these two lines."""
-    corners = {tuple(corner) for corner in np.round(fan.get_paths()[0].vertices, 6)}
-    x = np.sort(np.unique(fan.get_paths()[0].vertices[:, 0]))
-    wanted = {(round(a, 6), round(b, 6)) for end in (low, high) for a, b in zip(x, end, strict=True)}
-    assert corners == wanted
-
-
-@pytest.fixture
-def forecast(rng):
-    return forecast_of(rng, HOURS[PAST:])
 
 
 def test_history_forecast_and_fans(rng, forecast, tmp_path):
@@ -244,97 +199,3 @@ def test_a_step_without_any_truth_is_a_gap(rng):
     backtest.loc[[2, 2 + STEPS], "y-true"] = np.nan
     (line,) = plot_error_by_horizon(backtest).axes[0].lines
     assert np.isnan(line.get_ydata()).tolist() == [False, False, True, False, False]
-
-
-def without(*names):
-    return lambda frame: frame.drop(columns=list(names))
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        (lambda frame: frame[:0], r"`forecast` has no rows"),
-        (lambda frame: frame.to_numpy(), r"`forecast` must be a pandas frame, got ndarray"),
-        (lambda frame: frame[["ds"]], r"`forecast` must have columns of forecasts.*got 'ds'"),
-        (lambda frame: frame.assign(cutoff=HOURS[0]), r"`forecast` has a column 'cutoff'.*plot_backtest"),
-        (lambda frame: frame.assign(a="a", b="b"), r"`forecast` has columns that could be time or id: 'a', 'b'.*`id=`"),
-        (
-            lambda frame: frame.rename(columns=lambda name: name.replace("y", "z")),
-            r"`history` has no column 'z': the columns are 'ds', 'y'",
-        ),
-        (lambda frame: pd.concat([frame, frame]), r"stamp 2024-01-31T07.* does not come after.*`id=`"),
-        (lambda frame: frame.assign(ds=range(STEPS)), r"`history` and `forecast` must both have dates"),
-    ],
-)
-def test_frames_that_are_no_forecast(rng, forecast, change, match):
-    with pytest.raises(InputError, match=match):
-        plot_forecast(history_of(rng), change(forecast))
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        (lambda frame: frame[:0], r"`history` has no rows"),
-        (lambda frame: None, r"`history` must be a pandas frame, got NoneType"),
-        (without("y"), r"`history` has no column 'y'"),
-        (lambda frame: frame.assign(unique_id=frame["ds"].dt.day), r"`history` has 2 series.*'unique_id'"),
-    ],
-)
-def test_frames_that_are_no_history(rng, forecast, change, match):
-    with pytest.raises(InputError, match=match):
-        plot_forecast(change(history_of(rng)), forecast)
-
-
-def test_a_series_without_history(rng, forecast):
-    with pytest.raises(InputError, match=r"`history` has no series 'b' \(1 such.*'unique_id'"):
-        plot_forecast(history_of(rng, unique_id="a"), forecast.assign(unique_id="b"))
-
-
-@pytest.mark.parametrize("plot", [plot_backtest, plot_error_by_horizon])
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        (without("cutoff"), r"`backtest` has no column 'cutoff'.*Forecaster.backtest"),
-        (without("y-true"), r"`backtest` has no column 'y-true'"),
-        (lambda frame: frame[:0], r"`backtest` has no rows"),
-        (lambda frame: frame[::-1], r"does not come after"),
-    ],
-)
-def test_frames_that_are_no_backtest(rng, plot, change, match):
-    with pytest.raises(InputError, match=match):
-        plot(change(backtest_of(rng, [3, 9])))
-
-
-def test_errors_of_forecasts_of_other_lengths_and_without_truth(rng):
-    backtest = backtest_of(rng, [3, 9])
-    with pytest.raises(InputError, match=r"of one length, got 4 to 5 rows"):
-        plot_error_by_horizon(backtest.drop(index=2))
-    with pytest.raises(InputError, match="no truth of 'y'"):
-        plot_error_by_horizon(backtest.assign(**{"y-true": np.nan}))
-
-
-@pytest.mark.parametrize(
-    ("argument", "match"),
-    [
-        ({"panels": 0}, "`panels`.*positive integer, got 0"),
-        ({"steps": -1}, "`steps`"),
-        ({"time": "t"}, "no column 't'"),
-    ],
-)
-def test_arguments_that_cannot_be(rng, forecast, argument, match):
-    with pytest.raises(ValueError, match=match):
-        plot_forecast(history_of(rng), forecast, **argument)
-
-
-def test_other_metrics_are_refused(rng):
-    with pytest.raises(InputError, match=r"`metric` must be 'mae' or 'mse', got 'rmse'"):
-        plot_error_by_horizon(backtest_of(rng, [3]), "rmse")
-
-
-@pytest.mark.parametrize("plot", [plot_forecast, plot_backtest, plot_error_by_horizon])
-def test_without_matplotlib_the_extra_is_named(rng, monkeypatch, forecast, plot):
-    frames = (history_of(rng), forecast) if plot is plot_forecast else (backtest_of(rng, [3]),)
-    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
-        monkeypatch.setitem(sys.modules, name, None)  # importing it now fails
-    with pytest.raises(MissingExtraError, match=rf"ks.diagnostics.{plot.__name__} .*keras_seq\[plots\]"):
-        plot(*frames)
