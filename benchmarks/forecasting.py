@@ -6,8 +6,9 @@
 
 Protocols (TARGETS). ETT: rows 0 - 8640 - 11520 - 14400 are train, validation and test (times 4 for ETTm1), z-scores of
 the training part, windows of the test part may look back over its border, stride 1, MSE and MAE of scaled values over
-all 7 channels: of all windows, and (`whole_batches`) without the last partial batch, as published tables had them. As there, NLinear and DLinear are
-trained on whole batches alone: at horizon 720 the last one would be a single window, at full rate.
+all 7 channels: of all windows, and (`whole_batches`) without the last partial batch, as published tables had them. As
+there, NLinear and DLinear are trained on whole batches alone: at horizon 720 the last one would be a single window, at
+full rate.
 M4 Hourly: one global model of the 414 series, sMAPE, MASE (season 24) and OWA on the 48 published steps. AirPassengers:
 the last 12 months. Weights of the epoch with the least validation loss are judged; validation is the published part of
 ETT, else the last horizon before the test part; `--validate` judges on it. Settings were chosen there, by seed 0.

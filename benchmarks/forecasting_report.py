@@ -2,7 +2,12 @@
 
 import statistics
 
-MODELS = {"segments": "GRU over segments, {} steps seen", "nlinear": "`NLinear`, {}", "dlinear": "`DLinear`, {}"}
+MODELS = {
+    "segments": "GRU over segments, {} steps seen",
+    "reversible": "the same, reversible norm",
+    "nlinear": "`NLinear`, {}",
+    "dlinear": "`DLinear`, {}",
+}
 # MSE and MAE of the published tables (TARGETS.md names the papers), beside which ours are shown.
 PUBLISHED = {
     "ETTh1_96_segments": ("SegRNN", 0.368, 0.395),
@@ -28,8 +33,8 @@ def _of_tasks(results, ett):
     return dict(sorted(found.items(), key=lambda one: (one[0].split("_")[::2], one[1][0]["settings"]["horizon"])))
 
 
-def ett(results):
-    """Head and rows, a row for each task, over its seeds."""
+def ett(results, in_pytorch):
+    """Head and rows, a row for each task, over its seeds; `in_pytorch` are runs of the same recipe there."""
     rows = []
     for task, runs in _of_tasks(results, ett=True).items():
         data, horizon, kind = task.split("_")
@@ -44,12 +49,13 @@ def ett(results):
                 _spread([run["metrics"]["mae"] for run in runs]),
                 _both([run["metrics"]["whole_batches"] for run in runs]),
                 f"{mse:.3f} / {mae:.3f} ({name})" if name else "",
+                _spread([run["metrics"]["mse"] for run in in_pytorch if run["task"] == task]),
                 _both([last]),
                 f"{runs[0]['parameters'] / 1e3:.0f} k",
                 _duration(runs),
             ]
         )
-    head = ["data, horizon", "model", "seeds", "MSE", "MAE", "whole batches", "published", "repeat last"]
+    head = ["data, horizon", "model", "seeds", "MSE", "MAE", "whole batches", "published", "in PyTorch", "repeat last"]
     return [*head, "parameters", "training"], rows
 
 
@@ -80,11 +86,21 @@ def speed(results):
 
 
 def _both(errors):
-    return " / ".join(f"{statistics.mean(one[name] for one in errors):.3f}" for name in ("mse", "mae"))
+    return " / ".join(f"{_centre([one[name] for one in errors]):.3f}" for name in ("mse", "mae"))
+
+
+def _centre(values):
+    """The mean; of more than three values the median."""
+    return statistics.mean(values) if len(values) <= 3 else statistics.median(values)
 
 
 def _spread(values, digits=3):
-    text = f"{statistics.mean(values):.{digits}f}"
+    """Mean and deviation; median and range of more than three values, nothing where there is none."""
+    if not values:
+        return ""
+    text = f"{_centre(values):.{digits}f}"
+    if len(values) > 3:
+        return f"{text} ({min(values):.{digits}f} to {max(values):.{digits}f})"
     return text + (f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else "")
 
 

@@ -21,8 +21,10 @@ LINEAR = {
     "patience": 3,
     "whole_batches": True,
 }
+REVERSIBLE = {**SEGMENTS, "model": {**SEGMENTS["model"], "highway": True, "normalization": "reversible"}}
 MODELS = {
     "segments": SEGMENTS,
+    "reversible": REVERSIBLE,
     "nlinear": {**LINEAR, "layer": "NLinear"},
     "dlinear": {**LINEAR, "layer": "DLinear"},
 }
@@ -79,6 +81,7 @@ def settings_of(task):
 
 TASKS = [
     *(f"ETTh1_{horizon}_segments" for horizon in (96, 192, 336, 720)),
+    "ETTh1_720_reversible",
     *(f"ETTh1_{horizon}_{layer}" for layer in ("nlinear", "dlinear") for horizon in (96, 720)),
     "ETTm1_96_segments",
     *FRAMES,

@@ -195,7 +195,7 @@ def translation_speed():
 
 
 def forecasting():
-    return table(*forecasting_report.ett(result("forecasting")["results"]))
+    return table(*forecasting_report.ett(result("forecasting")["results"], result("forecasting_peer")["results"]))
 
 
 def forecasting_frames():
