@@ -4,7 +4,7 @@ import statistics
 
 MODELS = {
     "segments": "GRU over segments, {} steps seen",
-    "reversible": "the same, reversible norm",
+    "reversible": "GRU over segments, reversible norm",
     "nlinear": "`NLinear`, {}",
     "dlinear": "`DLinear`, {}",
 }
@@ -49,7 +49,7 @@ def ett(results, in_pytorch):
                 _spread([run["metrics"]["mae"] for run in runs]),
                 _both([run["metrics"]["whole_batches"] for run in runs]),
                 f"{mse:.3f} / {mae:.3f} ({name})" if name else "",
-                _spread([run["metrics"]["mse"] for run in in_pytorch if run["task"] == task]),
+                _spread([run["metrics"]["all_windows"] for run in in_pytorch if run["task"] == task]),
                 _both([last]),
                 f"{runs[0]['parameters'] / 1e3:.0f} k",
                 _duration(runs),
