@@ -19,7 +19,8 @@ from keras import ops, tree
 
 from keras_seq.attention.memory import check_memory_shape, kept_memory
 from keras_seq.attention.scores import masked_softmax, score_layer
-from keras_seq.cells.base import Cell, DropoutCell, dropped, takes_memory, zero_states
+from keras_seq.cells.base import DropoutCell, dropped, zero_states
+from keras_seq.cells.inner import check_inner_cell, vector_size
 from keras_seq.checks import positive_integer
 
 
@@ -82,7 +83,7 @@ class AttentionCell(DropoutCell):
     ):
         super().__init__(**kwargs)
         self.cell = cell
-        _check_cell(cell)
+        check_inner_cell("cell", cell)
         if attend not in ("before", "after"):
             raise ValueError(f"Argument `attend` must be 'before' or 'after', got {attend!r}.")
         self.score = score_layer(score, dtype=self.dtype_policy)
@@ -90,7 +91,7 @@ class AttentionCell(DropoutCell):
         self.input_feeding = input_feeding
         self.return_weights = return_weights
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        size = _vector_size(cell)
+        size = vector_size("cell", cell)
         if attention_units is not None:
             attention_units = positive_integer("attention_units", attention_units)
         self.attention_units = attention_units
@@ -118,7 +119,7 @@ class AttentionCell(DropoutCell):
         self._read = input_shape[-1] + self._memory_read(memory_shape[-1])
         if not self.cell.built:
             self.cell.build((input_shape[0], self._read))
-        size = _vector_size(self.cell)
+        size = vector_size("cell", self.cell)
         if not self.score.built:
             self.score.build((input_shape[0], size), tuple(memory_shape))
         if self._vector:
@@ -202,38 +203,8 @@ class AttentionCell(DropoutCell):
         return cls(**{**config, **inner})
 
 
-def _check_cell(cell):
-    """Raise unless a cell, or each of a stack, is made of this package's three parts and reads no memory itself."""
-    if hasattr(cell, "cells") and hasattr(cell, "prepare"):
-        for one in cell.cells:
-            _check_cell(one)
-        return
-    if getattr(type(cell), "call", None) is not Cell.call:
-        raise ValueError(
-            f"Argument `cell` must be a cell of this package, or ks.layers.StackedRNNCells of such, got {cell!r}: "
-            "convert a cell of Keras by taking the one of the same name in ks.layers; a subclass must not write `call`."
-        )
-    if takes_memory(cell):
-        raise ValueError(
-            f"Argument `cell` must be a cell that reads no memory itself, got {type(cell).__name__}: stack such cells, "
-            "with ks.layers.RNN([cell, cell])."
-        )
-
-
 def _of_top(cell, states):
     """The states of a cell, or those of the top one of a stack."""
     while hasattr(cell, "cells"):
         cell, states = cell.cells[-1], states[-1]
     return states
-
-
-def _vector_size(cell):
-    """The size of the output of a cell, or of the top one of a stack: it must be a vector."""
-    size = getattr(cell, "output_size", None)
-    size = size[0] if isinstance(size, (list, tuple)) and len(size) == 1 else size
-    if not isinstance(size, int):
-        raise ValueError(
-            f"Argument `cell` must be a cell whose output is one vector, got {type(cell).__name__} with output_size "
-            f"{size!r}."
-        )
-    return size
