@@ -58,6 +58,8 @@ class Cell(keras.layers.Layer):
             trains on a GPU). Results are the same. Keras's numbers 0, 1 and 2 mean "auto".
     """
 
+    hoists_projection = False  # whether to, where thresholds say nothing: that of a cell whose step is long costs less
+
     def __init__(self, **kwargs):
         implementation = kwargs.pop("implementation", "auto")
         super().__init__(**kwargs)

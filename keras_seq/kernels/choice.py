@@ -8,7 +8,7 @@
 
 The last two are for training only: an export, which is traced without, must hold neither.
 The thresholds are those that `benchmarks/thresholds.py` measured and wrote to `thresholds.json`. Where a device has
-none, as GPUs today, the loop is taken.
+none, as GPUs today, the loop is taken, hoisted where the cell says so.
 """
 
 import functools
@@ -56,7 +56,7 @@ def resolve(cell, batch, steps, training, *, masked=False, use_cudnn=None, force
         return "cudnn"
     limits = _limits(type(cell), cell.units, bool(training)) if hasattr(cell, "units") else None
     if limits is None:
-        return "loop"
+        return "hoisted loop" if cell.hoists_projection else "loop"
     batch = min(USUAL_BATCH if batch is None else batch, limits["largest"])
     worth_it = training and batch <= limits.get("kernel", 0) and not (steps is not None and steps < FEWEST_STEPS)
     if cell.implementation != "loop" and worth_it and not why_no_kernel(cell):

@@ -22,8 +22,10 @@ from keras_seq.layers.linear import DLinear, NLinear
 from keras_seq.layers.pooling import SequencePooling
 from keras_seq.layers.quantiles import QuantileHead, monotone_quantiles
 from keras_seq.layers.recurrent import (
+    DNC,
     GRU,
     LSTM,
+    NTM,
     LayerNormGRU,
     LayerNormLSTM,
     LayerNormSimpleRNN,
@@ -38,6 +40,7 @@ from keras_seq.layers.subwords import SubwordEmbedding
 from keras_seq.layers.tokenizer import Tokenizer
 from keras_seq.layers.vectorizer import TextVectorizer
 from keras_seq.layers.word_dropout import WordDropout
+from keras_seq.memory import DNCCell, NTMCell
 from keras_seq.transformer import (
     FeedForward,
     LearnedPositions,
@@ -47,14 +50,17 @@ from keras_seq.transformer import (
 )
 
 __all__ = [
+    "DNC",
     "GRU",
     "LSTM",
+    "NTM",
     "RNN",
     "AdditiveScore",
     "AttentionCell",
     "AttentionPooling",
     "Bidirectional",
     "DLinear",
+    "DNCCell",
     "DotScore",
     "FeedForward",
     "GRUCell",
@@ -69,6 +75,7 @@ __all__ = [
     "LearnedPositions",
     "MultiHeadAttention",
     "NLinear",
+    "NTMCell",
     "PeepholeLSTM",
     "PeepholeLSTMCell",
     "QuantileHead",

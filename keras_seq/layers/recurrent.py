@@ -12,6 +12,7 @@ from keras_seq.cells import (
     SimpleRNNCell,
 )
 from keras_seq.layers.drop_in import drop_in
+from keras_seq.memory import DNCCell, NTMCell
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -113,4 +114,36 @@ class PeepholeLSTM(drop_in(PeepholeLSTMCell)):
 
     >>> PeepholeLSTM(5, projection_size=3, return_sequences=True)(np.ones((2, 7, 5))).shape
     TensorShape([2, 7, 3])
+    """
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class NTM(drop_in(NTMCell)):
+    """A neural Turing machine over time: `RNN(NTMCell(units))`.
+
+    Its cell, `NTMCell`, explains the arguments and has the equations; the other arguments, call arguments, masks and
+    results are those of `RNN`.
+
+    Example:
+
+    >>> layer = NTM(3, slots=11, slot_width=5, return_sequences=True)
+    >>> outputs, (trace,) = layer(np.ones((2, 7, 4)), return_trace=True)
+    >>> outputs.shape, trace["read_weights"].shape
+    (TensorShape([2, 7, 3]), TensorShape([2, 7, 1, 11]))
+    """
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class DNC(drop_in(DNCCell)):
+    """A differentiable neural computer over time: `RNN(DNCCell(units))`.
+
+    Its cell, `DNCCell`, explains the arguments and has the equations; the other arguments, call arguments, masks and
+    results are those of `RNN`.
+
+    Example:
+
+    >>> layer = DNC(3, slots=11, slot_width=5, return_sequences=True)
+    >>> outputs, (trace,) = layer(np.ones((2, 7, 4)), return_trace=True)
+    >>> outputs.shape, trace["usage"].shape
+    (TensorShape([2, 7, 3]), TensorShape([2, 7, 11]))
     """

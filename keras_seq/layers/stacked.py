@@ -137,7 +137,8 @@ class ForeignCell:
 def cells_within(cell):
     """A cell, and all cells inside of it."""
     yield cell
-    for one in [*getattr(cell, "cells", []), *([cell.cell] if hasattr(cell, "cell") else [])]:
+    inner = [getattr(cell, name) for name in ("cell", "controller") if hasattr(cell, name)]
+    for one in [*getattr(cell, "cells", []), *inner]:
         yield from cells_within(one)
 
 
