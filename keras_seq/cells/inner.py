@@ -11,7 +11,8 @@ def check_inner_cell(argument, cell):
         return
     if getattr(type(cell), "call", None) is not Cell.call:
         raise ValueError(
-            f"Argument `{argument}` must be a cell of this package, or ks.layers.StackedRNNCells of such, got {cell!r}: "
+            f"Argument `{argument}` must be a cell of this package, or ks.layers.StackedRNNCells of such, got "
+            f"{cell!r}: "
             "convert a cell of Keras by taking the one of the same name in ks.layers; a subclass must not write `call`."
         )
     if takes_memory(cell):

@@ -1,4 +1,4 @@
-"""Where to read and write in a memory: the operations of the NTM and of the DNC, as pure functions of all heads at once.
+"""Where to read and write in a memory: the operations of NTM and DNC, as pure functions of all heads at once.
 
 M is a memory `(B, N, W)`, w are weights over its slots: `(B, H, N)` for H heads, which sum to at most 1 over N.
 After Graves, Wayne and Danihelka (2014, arXiv 1410.5401, whose equation numbers are given) and Graves et al. (2016,
@@ -64,9 +64,10 @@ def read(w, memory):
 
 
 def written(memory, w, e, a):
-    """`M(i) = M(i) * product over heads of (1 - w(i) e) + sum over heads of w(i) a` (eq. 3, 4): all erase, then all add.
+    """`M(i) = M(i) * product over heads of (1 - w(i) e) + sum over heads of w(i) a` (eq. 3, 4).
 
-    Weights `w` `(B, H, N)`, erase vectors `e` in [0, 1] and add vectors `a`, both `(B, H, W)`.
+    All heads erase, then all add. Weights `w` `(B, H, N)`, erase vectors `e` in [0, 1] and add vectors `a`, both
+    `(B, H, W)`.
     """
     erased = ops.expand_dims(w, -1) * ops.expand_dims(e, 2)  # (B, H, N, W)
     added = ops.matmul(ops.swapaxes(w, 1, 2), a)
@@ -74,7 +75,7 @@ def written(memory, w, e, a):
 
 
 def _product(x):
-    """The product over the second axis, half with half: its gradient, other than that of `ops.prod`, divides nowhere."""
+    """The product over the second axis, half with half: its gradient divides nowhere."""
     while x.shape[1] > 1:
         half = x.shape[1] // 2
         x = ops.concatenate([x[:, :half] * x[:, half : 2 * half], x[:, 2 * half :]], axis=1)

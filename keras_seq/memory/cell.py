@@ -5,8 +5,8 @@
     r[t], M[t], … = access(xi, M[t-1], …)        see `ntm.py` and `dnc.py`
     y[t] = [h^; r[t]] W_y + b_y
 
-Of the controller's projection, what depends on x alone is computed before the loop where it can be, and h^ is multiplied
-by W_xi and its rows of W_y at once.
+Of the controller's projection, what depends on x alone is computed before the loop where it can be, and h^ is
+multiplied by W_xi and its rows of W_y at once.
 """
 
 import keras
@@ -155,8 +155,8 @@ class MemoryCell(compat.DropoutRNNCell, Cell):
         # `keras.layers.RNN` has all states in the compute dtype, and wants them back in it.
         return y, [tree.map_structure(lambda new, old: ops.cast(new, old.dtype), after, before)]
 
-    # Dropout is the controller's, in two masks: one for inputs, one for what was read. `keras.layers.RNN` calls the four
-    # below around its own loop, so that there, too, all steps share them.
+    # Dropout is the controller's, in two masks: one for inputs, one for what was read. `keras.layers.RNN` calls the
+    # four below around its own loop, so that there, too, all steps share them.
 
     def input_mask(self, shape, dtype, training):
         """The mask of the controller's input dropout for the inputs `(B, D)`, or None where there is none."""

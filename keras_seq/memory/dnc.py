@@ -8,7 +8,8 @@ At step t it first writes, with one head, where there is room or where the key s
 
 then it keeps the order of what was written, and reads, with R heads, along that order or by content:
 
-    L[t] = (1 - w_w[i] - w_w[j]) L[t-1] + w_w[i] p[t-1][j], its diagonal zero;   p[t] = (1 - sum of w_w[t]) p[t-1] + w_w[t]
+    L[t] = (1 - w_w[i] - w_w[j]) L[t-1] + w_w[i] p[t-1][j], its diagonal zero
+    p[t] = (1 - sum of w_w[t]) p[t-1] + w_w[t]
     w_r[t] = pi_1 L[t]^T w_r[t-1] + pi_2 softmax(beta_r K(k_r, M[t])) + pi_3 L[t] w_r[t-1]
     r[t] = w_r[t] M[t]
 
@@ -29,8 +30,8 @@ from keras_seq.memory.cell import MemoryCell
 class DNCCell(MemoryCell):
     """One step of a differentiable neural computer: a memory `(N, W)` with room that is kept account of, and an order.
 
-    What is written goes to slots that are free, or to those that a key finds; a slot that was read may be freed. What is
-    read is found by key, or is what was written before or after what was read last: see the head of the file for the
+    What is written goes to slots that are free, or to those that a key finds; a slot that was read may be freed. What
+    is read is found by key, or is what was written before or after what was read last: see the head of the file for the
     equations. It runs in `ks.layers.RNN`, which returns its states by name, also over time (`return_trace`), and in
     `keras.layers.RNN`, there without a mask and without `return_state`.
 
@@ -51,8 +52,9 @@ class DNCCell(MemoryCell):
     Call arguments:
         inputs: `(B, D)`.
         states: a list with one dict: "controller" (the controller's), "memory" `(B, N, W)`, "read_weights" `(B, R, N)`,
-            "write_weights" `(B, 1, N)`, "usage" and "precedence" `(B, N)`, "links" `(B, N, N)`, "reads" `(B, R, W)`. All
-            but the first are float32 where the policy is half precision, and what is done with them is computed in it.
+            "write_weights" `(B, 1, N)`, "usage" and "precedence" `(B, N)`, "links" `(B, N, N)`, "reads" `(B, R, W)`.
+            All but the first are float32 where the policy is half precision, and what is done with them is computed in
+            it.
         training: whether the controller's dropout acts.
 
     Returns:

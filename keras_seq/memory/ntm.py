@@ -2,7 +2,8 @@
 
 At step t the heads, R that read and V that write, find their weights in the memory of the step before (eq. 5 to 9):
 
-    w_c = softmax(beta K(k, M[t-1])),   w_g = g w_c + (1 - g) w[t-1],   w~ = w_g shifted by s,   w[t] = w~ ** gamma / sum
+    w_c = softmax(beta K(k, M[t-1])),   w_g = g w_c + (1 - g) w[t-1],   w~ = w_g shifted by s
+    w[t] = w~ ** gamma / sum
 
 then it is read, and then written (eq. 2 to 4):
 
@@ -13,8 +14,8 @@ writing, a read head could see at t what was written at t; here at t + 1, throug
 
     beta = softplus, g = sigmoid, s = softmax, gamma = 1 + softplus, e = sigmoid; k and a as they are
 
-of their columns of xi, which are: k and a, g, e, beta, gamma, s; in each the read heads come first, a and e are those of
-the write heads.
+of their columns of xi, which are: k, a, g, e, beta, gamma, s; in each the read heads come first, a and e are those of
+the write heads alone.
 """
 
 import math
@@ -99,7 +100,8 @@ class NTMCell(MemoryCell):
         self.shift_range = natural_number("shift_range", shift_range)
         if 2 * self.shift_range + 1 > self.slots:
             raise ValueError(
-                f"Argument `shift_range` must leave 2 shift_range + 1 <= slots, got {shift_range} for {self.slots} slots."
+                f"Argument `shift_range` must leave 2 shift_range + 1 <= slots, got {shift_range} for {self.slots} "
+                "slots."
             )
         if memory_initial not in _STARTS:
             raise ValueError(
