@@ -128,6 +128,11 @@ class NTMCell(MemoryCell):
         }
 
     def initial_access(self, batch_size, dtype):
+        if not self.built:
+            raise ValueError(
+                f"Cell {self.name!r} learns what a sequence starts from, and is not built: call the layer, or a model "
+                "with a keras.Input, first."
+            )
         start = self.empty_access(batch_size, dtype)
         weights = ops.softmax(ops.cast(self.initial_weights, dtype))
         start["read_weights"] += weights[: self.read_heads]
