@@ -31,16 +31,6 @@ class MemoryCell(compat.DropoutRNNCell, Cell):
 
     All that has to do with the memory is in float32, and computed in it, where the policy is half precision: products
     with weights alone are in half.
-
-    Args:
-        units: size `H` of the output.
-        slots: number `N` of slots of the memory.
-        slot_width: their size `W`.
-        read_heads: number `R` of read heads.
-        controller: "lstm", "feed_forward", or a recurrent cell of this package, whose dropout acts on all that it
-            reads: inputs and what came out of the memory.
-        controller_units: size of a controller that is given by name.
-        clip: bound of the controller's output, None for none.
     """
 
     hoists_projection = True

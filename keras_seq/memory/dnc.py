@@ -71,19 +71,6 @@ class DNCCell(MemoryCell):
     (TensorShape([2, 7, 3]), TensorShape([2, 11, 11]))
     """
 
-    def __init__(
-        self,
-        units,
-        slots=32,
-        slot_width=16,
-        read_heads=4,
-        controller="lstm",
-        controller_units=64,
-        clip=20.0,
-        **kwargs,
-    ):
-        super().__init__(units, slots, slot_width, read_heads, controller, controller_units, clip, **kwargs)
-
     def access_sizes(self):
         slots = (self.slots,)
         return {

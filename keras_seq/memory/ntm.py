@@ -81,21 +81,8 @@ class NTMCell(MemoryCell):
     (TensorShape([2, 7, 3]), TensorShape([2, 11, 5]))
     """
 
-    def __init__(
-        self,
-        units,
-        slots=128,
-        slot_width=20,
-        read_heads=1,
-        write_heads=1,
-        shift_range=1,
-        controller="lstm",
-        controller_units=100,
-        memory_initial="constant",
-        clip=20.0,
-        **kwargs,
-    ):
-        super().__init__(units, slots, slot_width, read_heads, controller, controller_units, clip, **kwargs)
+    def __init__(self, *args, write_heads=1, shift_range=1, memory_initial="constant", **kwargs):
+        super().__init__(*args, **kwargs)
         self.write_heads = positive_integer("write_heads", write_heads)
         self.shift_range = natural_number("shift_range", shift_range)
         if 2 * self.shift_range + 1 > self.slots:
