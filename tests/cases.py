@@ -119,6 +119,10 @@ def _pair(name, make, form="", on_pair=_by_masks, **flags):
     return Case(name, make, form, reads="pairs", on_pair=on_pair, **flags)
 
 
+def _ntm(**arguments):
+    return L.NTM(H, 11, 2, controller_units=5, return_sequences=True, **arguments)
+
+
 def _block(**arguments):
     return L.TransformerBlock(D, num_heads=D, hidden_units=H, **arguments)
 
@@ -152,31 +156,10 @@ CASES = [
     _recurrent("RNN", lambda **k: L.RNN(keras.layers.GRUCell(H), return_sequences=True, **k), "foreign", chains=True),
     _recurrent("RNN", lambda **k: L.RNN(MatrixCell(), return_sequences=True, return_state=True, **k), "matrix"),
     _recurrent(
-        "NTM",
-        lambda **k: L.NTM(
-            H,
-            11,
-            2,
-            read_heads=2,
-            write_heads=3,
-            controller_units=5,
-            memory_initial="learned",
-            return_sequences=True,
-            **k,
-        ),
-        "heads",
-        chains=True,
+        "NTM", lambda **k: _ntm(read_heads=2, write_heads=3, memory_initial="learned", **k), "heads", chains=True
     ),
-    _recurrent(
-        "NTM",
-        lambda **k: L.NTM(H, 11, 2, controller="feed_forward", controller_units=5, **k),
-        "feed-forward",
-    ),
-    _recurrent(
-        "DNC",
-        lambda **k: L.DNC(H, 11, 2, read_heads=3, controller=L.GRUCell(5), return_sequences=True, **k),
-        chains=True,
-    ),
+    _recurrent("NTM", lambda **k: _ntm(controller="feed_forward", **k), "feed-forward", chains=True),
+    _recurrent("DNC", lambda **k: L.DNC(H, 11, 2, 3, L.GRUCell(5), return_sequences=True, **k), chains=True),
     Case("Bidirectional", lambda: L.Bidirectional(L.LSTM(H, return_sequences=True)), "sequences", chains=True),
     Case(
         "Bidirectional",
