@@ -150,10 +150,14 @@ class _Cut:
         self.tensor, self.chunks, self.dtype = tensor, chunks, tensor.dtype
         steps = chunks.size if isinstance(chunks.size, int) else None
         self.element_shape = tf.TensorShape([steps, tensor.shape[0], *tensor.shape[2:]])
+        if chunks.exact:  # (B, N, K, ...)
+            shape = tf.shape(tensor)
+            self.tensor = tf.reshape(tensor, tf.concat([shape[:1], [chunks.count, chunks.size], shape[2:]], 0))
 
     def read(self, at):
         size = self.chunks.size
-        piece = self.tensor[:, at * size : (at + 1) * size]
+        # A slice from `at * size` would be one of all steps where XLA compiles a graph whole.
+        piece = self.tensor[:, at] if self.chunks.exact else self.tensor[:, at * size : (at + 1) * size]
         piece = tf.transpose(piece, [1, 0, *range(2, len(piece.shape))])
         if not self.chunks.exact:
             missing = size - tf.shape(piece)[0]

@@ -72,10 +72,10 @@ def in_dtype(nest, dtype):
     return tree.map_structure(lambda a: None if a is None else ops.convert_to_tensor(a, dtype), nest)
 
 
-def results_and_gradients(function, arguments, jit=True):
+def results_and_gradients(function, arguments, jit=True, jit_compile=None):
     """The results of `function(arguments)`, and the gradients of a loss that reads all of them in many ways.
 
-    The mask of dropout has none, and comes as the zero that it is.
+    In a graph where `jit`, on TensorFlow compiled whole where `jit_compile`. The mask of dropout has none, and comes as the zero that it is.
     """
 
     def loss(arguments):
@@ -102,7 +102,7 @@ def results_and_gradients(function, arguments, jit=True):
         gradients = tape.gradient(value, present, unconnected_gradients="zero")
         return tree.flatten(results), gradients
 
-    results, gradients = (tf.function(compute, autograph=False) if jit else compute)(*present)
+    results, gradients = (tf.function(compute, autograph=False, jit_compile=jit_compile) if jit else compute)(*present)
     return arrays(results), arrays(gradients)
 
 

@@ -115,6 +115,16 @@ def test_sizes_known_only_as_the_graph_runs(form, compiled, rng):
         close(by_kernel(x, mask, states), expected, atol=1e-10, rtol=1e-10)
 
 
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("steps", [2 * 64, 131])
+def test_within_a_function_that_is_compiled_whole(steps, rng):
+    """Chunks of one size that leave no rest, and chunks with one."""
+    one = recurrence("simple", rng, steps)
+    expected = results_and_gradients(one.by_kernel, one.arguments)
+    found = results_and_gradients(lambda a: one.by_kernel(a, compiled=True), one.arguments, jit_compile=True)
+    close(found, expected, atol=1e-10, rtol=1e-10)
+
+
 @every_form
 def test_float32_rounds_no_worse_than_the_loop(form, rng):
     """The bound is the error of the loop in float32 itself, both against the loop in float64."""
