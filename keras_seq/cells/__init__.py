@@ -1,6 +1,7 @@
 """One recurrence per file: the equation, the pure step, the Keras cell. Reached as `ks.layers.LSTMCell` and so on."""
 
 from keras_seq.cells.base import Cell, DropoutCell
+from keras_seq.cells.clockwork import ClockworkRNNCell
 from keras_seq.cells.gru import GRUCell
 from keras_seq.cells.layer_norm_gru import LayerNormGRUCell
 from keras_seq.cells.layer_norm_lstm import LayerNormLSTMCell
@@ -11,6 +12,7 @@ from keras_seq.cells.simple_rnn import SimpleRNNCell
 
 __all__ = [
     "Cell",
+    "ClockworkRNNCell",
     "DropoutCell",
     "GRUCell",
     "LSTMCell",

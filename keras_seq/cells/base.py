@@ -1,6 +1,7 @@
 """What all cells share: the three parts of a step, dropout, and the constructor as configuration."""
 
 import inspect
+from itertools import zip_longest
 
 import keras
 from keras import ops, tree
@@ -59,6 +60,7 @@ class Cell(keras.layers.Layer):
     """
 
     hoists_projection = False  # whether to, where thresholds say nothing: that of a cell whose step is long costs less
+    state_dtypes = ()  # of states that are not in the dtype that the cell computes in: a name for each, or None
 
     def __init__(self, **kwargs):
         implementation = kwargs.pop("implementation", "auto")
@@ -88,7 +90,8 @@ class Cell(keras.layers.Layer):
 
     def get_initial_state(self, batch_size=None):
         """Zeros for each entry of `state_size`, in a list."""
-        return zero_states(self.state_size, batch_size, self.compute_dtype)
+        zeros = zero_states(self.state_size, batch_size, self.compute_dtype)
+        return [ops.cast(z, d) if d else z for z, d in zip_longest(zeros, self.state_dtypes)]
 
     def cast(self, weight):
         """A weight in the dtype that this cell computes in (None stays None)."""
@@ -181,6 +184,7 @@ class KernelCell(DropoutCell):
     """
 
     gates = 1
+    state_names = ("h", "c")  # of as many states as there are, for those who feed streams
 
     def __init__(
         self,

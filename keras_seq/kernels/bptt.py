@@ -31,7 +31,7 @@ def run(
     """`(output, states)` of a kernel over `inputs` `(B, T, D)`, as `backend.loop.loop` gives them for the cell's step.
 
     Args:
-        kernel: a `Kernel`.
+        kernel: a `Kernel`, or what else `whole_sequence` knows.
         inputs: `(B, T, D)`.
         states: the states to start from.
         weights, constants: see `Kernel`.
@@ -66,9 +66,11 @@ def _with_rows(size, nest):
     return tree.map_structure(padded, nest)
 
 
+@functools.singledispatch
 def whole_sequence(kernel, arguments, return_sequences, compiled, by_hand):
     """`(outputs, states)`: the outputs of all steps `(B, T, H)`, or None, and the last states.
 
+    This is for a `Kernel`; one that is made of others, as `clockwork.py` is, registers its own way.
     `arguments` are `x`, `(B, T, D)` in the order of reading; `keep`, None or booleans `(B, T)`, false where the states
     stay; `states`, `weights` and `constants`.
     """

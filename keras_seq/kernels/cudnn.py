@@ -11,6 +11,7 @@ from keras_seq import compat
 from keras_seq.backend import native
 from keras_seq.backend.loop import in_reading_order, shown_output, where_rows
 from keras_seq.kernels.kernel import is_of_one_class
+from keras_seq.kernels.rows import kept_so_far, to_the_front
 
 
 def why_no_cudnn(cell, masked, training):
@@ -41,7 +42,7 @@ def why_no_cudnn(cell, masked, training):
 def run_cudnn(cell, inputs, states, *, mask, go_backwards, return_sequences, zero_output_for_mask):
     """`(output, states)` of an LSTM or GRU over `inputs` `(B, T, D)`, as `backend.loop.loop` gives them."""
     x, keep = in_reading_order(inputs, mask, go_backwards)
-    outputs, new_states = _over_rows(cell, x if keep is None else _to_the_front(x, keep), states, _ends(keep))
+    outputs, new_states = _over_rows(cell, x if keep is None else to_the_front(x, keep), states, _ends(keep))
     if keep is not None:
         outputs = _to_their_places(outputs, keep)
         new_states = where_rows(ops.any(keep, axis=1), new_states, states)
@@ -58,17 +59,9 @@ def _over_rows(cell, x, states, mask):
     return outputs, list(new_states)
 
 
-def _to_the_front(x, keep):
-    """The kept steps of each row first, in their order."""
-    steps = ops.arange(ops.shape(keep)[1])
-    order = ops.argsort(ops.where(keep, steps, steps + ops.shape(keep)[1]), axis=1)
-    return ops.take_along_axis(x, ops.expand_dims(order, -1), axis=1)
-
-
 def _to_their_places(outputs, keep):
     """The output of the last kept step so far, at each step."""
-    last = ops.maximum(ops.cumsum(ops.cast(keep, "int32"), axis=1) - 1, 0)
-    return ops.take_along_axis(outputs, ops.expand_dims(last, -1), axis=1)
+    return native.gather(outputs, ops.maximum(kept_so_far(keep) - 1, 0), rows=True)
 
 
 def _ends(keep):

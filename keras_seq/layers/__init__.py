@@ -9,6 +9,7 @@ from keras_seq.attention import (
     MultiHeadAttention,
 )
 from keras_seq.cells import (
+    ClockworkRNNCell,
     GRUCell,
     LayerNormGRUCell,
     LayerNormLSTMCell,
@@ -26,6 +27,7 @@ from keras_seq.layers.recurrent import (
     GRU,
     LSTM,
     NTM,
+    ClockworkRNN,
     LayerNormGRU,
     LayerNormLSTM,
     LayerNormSimpleRNN,
@@ -59,6 +61,8 @@ __all__ = [
     "AttentionCell",
     "AttentionPooling",
     "Bidirectional",
+    "ClockworkRNN",
+    "ClockworkRNNCell",
     "DLinear",
     "DNCCell",
     "DotScore",

@@ -3,6 +3,7 @@
 import keras
 
 from keras_seq.cells import (
+    ClockworkRNNCell,
     GRUCell,
     LayerNormGRUCell,
     LayerNormLSTMCell,
@@ -114,6 +115,22 @@ class PeepholeLSTM(drop_in(PeepholeLSTMCell)):
 
     >>> PeepholeLSTM(5, projection_size=3, return_sequences=True)(np.ones((2, 7, 5))).shape
     TensorShape([2, 7, 3])
+    """
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class ClockworkRNN(drop_in(ClockworkRNNCell)):
+    """Clockwork RNN over time: `RNN(ClockworkRNNCell(units))`, modules of units that change at every 1st, 2nd, 4th … step.
+
+    Its cell, `ClockworkRNNCell`, explains the arguments and has the equations; the other arguments, call arguments, masks
+    and results are those of `RNN`. The second state is the clock `(B, 1)`, an int32: give one in `initial_state` to go on
+    from there.
+
+    Example:
+
+    >>> outputs, h, clock = ClockworkRNN(6, (1, 2, 5), return_sequences=True, return_state=True)(np.ones((2, 7, 3)))
+    >>> outputs.shape, int(clock[0, 0])
+    (TensorShape([2, 7, 6]), 7)
     """
 
 

@@ -191,7 +191,7 @@ def _names(cell, states):
         pairs = enumerate(zip(cell.cells, states, strict=True))
         return [_joined(i, name) for i, (one, its_states) in pairs for name in _names(one, its_states)]
     if isinstance(cell, KernelCell) and len(states) <= 2:
-        return ["h", "c"][: len(states)]
+        return list(cell.state_names[: len(states)])
     if len(states) == 1 and isinstance(states[0], dict):  # a cell that names its states
         states = states[0]
     return [_joined(*path) for path, _ in tree.flatten_with_path(states)]
