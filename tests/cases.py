@@ -145,6 +145,14 @@ CASES = [
         backwards=True,
     ),
     _recurrent("PeepholeLSTM", lambda **k: L.PeepholeLSTM(H, return_sequences=True, **k), chains=True),
+    _recurrent("ClockworkRNN", lambda **k: L.ClockworkRNN(H, (1, 2, 3), return_sequences=True, **k), chains=True),
+    _recurrent("ClockworkRNN", lambda **k: L.ClockworkRNN(H, (2,), return_state=True, **k), "state"),
+    _recurrent(
+        "ClockworkRNN",
+        lambda **k: L.ClockworkRNN(H, (1, 3), [2, 1], go_backwards=True, return_sequences=True, **k),
+        "backwards",
+        backwards=True,
+    ),
     _recurrent("LayerNormSimpleRNN", lambda **k: L.LayerNormSimpleRNN(H, return_sequences=True, **k), chains=True),
     _recurrent("LayerNormLSTM", lambda **k: L.LayerNormLSTM(H, return_sequences=True, **k), chains=True),
     _recurrent("LayerNormGRU", lambda **k: L.LayerNormGRU(H, return_sequences=True, **k), "after", chains=True),
@@ -170,6 +178,7 @@ CASES = [
     _cell("SimpleRNNCell", lambda: L.SimpleRNNCell(H)),
     _cell("LSTMCell", lambda: L.LSTMCell(H)),
     _cell("GRUCell", lambda: L.GRUCell(H)),
+    _cell("ClockworkRNNCell", lambda: L.ClockworkRNNCell(H, (1, 3), [1, 2])),
     _cell("PeepholeLSTMCell", lambda: L.PeepholeLSTMCell(11, projection_size=H), "projected"),
     # Epsilons that are large: a norm of few units makes much of rounding where they are nearly alike.
     _cell(

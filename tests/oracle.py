@@ -70,6 +70,24 @@ def gru_after(x, states, weights):
     return h, [h]
 
 
+def clockwork(x, states, weights, periods, module_units, tanh=np.tanh):
+    """Koutnik et al. section 3, module by module: each that fires reads itself and the slower ones, as they were."""
+    W, U, b = (np.asarray(w, "float64") for w in weights)
+    h, clock = states
+    ends = np.cumsum(module_units)
+    new = np.array(h)
+    for i, period in enumerate(periods):
+        if int(clock[0]) % period:
+            continue
+        for unit in range(ends[i] - module_units[i], ends[i]):
+            a = b[unit] + x @ W[:, unit]
+            for j in range(i, len(periods)):
+                for source in range(ends[j] - module_units[j], ends[j]):
+                    a += h[source] * U[source, unit]
+            new[unit] = tanh(a)
+    return new, [new, (clock + 1) % np.lcm.reduce(periods)]
+
+
 def layer_norm(a, gamma, beta=0.0, epsilon=1e-3):
     """Ba et al. eq. 3 and 4, over the last axis."""
     return gamma * (a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + epsilon) + beta

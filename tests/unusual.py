@@ -10,6 +10,8 @@ L = ks.layers
 # One value for each argument of any constructor, which is never the default: what is lost on the way is seen.
 UNUSUAL = {
     "units": 30,
+    "periods": lambda: [1, 3, 5],
+    "module_units": lambda: [7, 11, 12],
     "activation": "softsign",
     "recurrent_activation": "hard_sigmoid",
     "use_bias": False,

@@ -46,6 +46,16 @@ def gather(x, indices, rows=False):
     return (jax.vmap(read) if rows else read)(x, indices)
 
 
+def cut(x, begin, steps):
+    """So many steps of `x` `(B, T, ...)`, from `begin` on."""
+    return x[:, begin : begin + steps]
+
+
+def every(x, n, steps):
+    """Each `n`-th of the first `steps` of `x` `(B, T, ...)`, from the first on."""
+    return x[:, :steps:n]
+
+
 def scan(body, carry, xs, *, reverse=False, steps=None):
     """`jax.lax.scan`: `carry, y = body(carry, x)` for each `x` along the first axis of `xs`; `steps` is that axis."""
     with _own_scope():

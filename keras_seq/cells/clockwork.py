@@ -7,9 +7,9 @@ The units are modules 1 to g, with periods T_1 < … < T_g. At step t, counted f
 
 Slow modules are read by fast ones, and never the other way. All modules fire at t = 0.
 
-Weights: `kernel` W `(D, H)`, `recurrent_kernel` U `(H, H)`, `bias` b `(H,)`, as in `keras.layers.SimpleRNNCell`, with the
-columns of the fastest module first. U is block lower triangular in `h U` (the paper writes `W h`, where it is upper): its
-blocks above the diagonal, from fast to slow, count as zero, whatever numbers stand there.
+Weights: `kernel` W `(D, H)`, `recurrent_kernel` U `(H, H)`, `bias` b `(H,)`, as in `keras.layers.SimpleRNNCell`; the
+columns of the fastest module come first. U is block lower triangular in `h U` (the paper writes `W h`, where it is
+upper): its blocks above the diagonal, from fast to slow, count as zero, whatever numbers stand there.
 """
 
 from itertools import pairwise
@@ -29,8 +29,9 @@ _COUNTS_TO = {"bfloat16": 2**8, "float16": 2**11}
 def clockwork_step(projected, h, h_in, clock, recurrent_kernel, periods, activation=ops.tanh):
     """`h` after one step.
 
-    `projected` = x W + b, `h` before the step and `h_in`, which enters the product, are `(B, H)`; `clock` `(B, 1)` counts
-    the steps before this one; `periods` `(H,)` are those of the units; `recurrent_kernel` has zeros from fast to slow.
+    `projected` = x W + b, `h` before the step and `h_in`, which enters the product, are `(B, H)`; `clock` `(B, 1)`
+    counts the steps before this one; `periods` `(H,)` are those of the units; `recurrent_kernel` has zeros from fast to
+    slow.
     """
     fires = ops.equal(ops.mod(clock, periods), 0)
     return ops.where(fires, activation(projected + ops.matmul(h_in, recurrent_kernel)), h)
@@ -46,14 +47,14 @@ class ClockworkRNNCell(KernelCell):
         units: size `H` of output and state, all modules together.
         periods: the periods `T_1 < … < T_g` of the modules, in steps; any ascending integers from 1 on.
         module_units: the size of each module, in the order of `periods`. None: `units` in equal parts.
-        activation, use_bias, kernel_initializer …, dropout, recurrent_dropout, seed: as in `SimpleRNNCell`. Initializers,
-            regularizers and constraints act on the whole `recurrent_kernel`, also on what counts as zero.
+        activation, use_bias, kernel_initializer …, dropout, recurrent_dropout, seed: as in `SimpleRNNCell`.
+            Initializers, regularizers and constraints act on the whole `recurrent_kernel`, also on what counts as zero.
 
     Call arguments:
         inputs: `(B, D)`.
-        states: a list with `h` `(B, H)` and the clock `(B, 1)`, an int32: how many steps a row has read, in the order of
-            reading, so backwards from the end with `go_backwards`. Masked steps are none. It begins anew after the least
-            common multiple of the periods, when all modules fire (after 2**30 steps where that is larger).
+        states: a list with `h` `(B, H)` and the clock `(B, 1)`, an int32: how many steps a row has read, in the
+            order of reading, so from the end with `go_backwards`. Masked steps do not count. It begins anew after the
+            least common multiple of the periods, when all modules fire (after 2**30 steps where that is larger).
         training: whether dropout acts.
 
     Returns:
@@ -81,8 +82,8 @@ class ClockworkRNNCell(KernelCell):
         count = len(self.periods)
         if module_units is None and self.units % count:
             raise ValueError(
-                f"Argument `units` must be a multiple of {count}, the number of `periods`, for modules of one size, got "
-                f"{self.units}: change `units`, or give `module_units`, the size of each module."
+                f"Argument `units` must be a multiple of {count}, the number of `periods`, for modules of one size, "
+                f"got {self.units}: change `units`, or give `module_units`, the size of each module."
             )
         self._sizes = tuple(self.module_units or [self.units // count] * count)
         self.state_size = [self.units, 1]
@@ -111,9 +112,12 @@ class ClockworkRNNCell(KernelCell):
             )
         return clock
 
-    def sequence_kernel(self):
-        """The modules one after the other, the slowest first: see `keras_seq.kernels.clockwork`."""
-        return ClockworkKernel(self.activation, tuple(self.periods), self._sizes)
+    def sequence_kernel(self, anew=False):
+        """The modules one after the other, the slowest first: see `keras_seq.kernels.clockwork`.
+
+        `anew`: all rows start from `get_initial_state`.
+        """
+        return ClockworkKernel(self.activation, tuple(self.periods), self._sizes, anew)
 
 
 def _ascending(periods):
@@ -136,7 +140,7 @@ def _sizes(module_units, units, periods):
         found = []
     if len(found) != len(periods) or sum(found) != units:
         raise ValueError(
-            f"Argument `module_units` must be {len(periods)} positive integers, one for each of `periods`, that add up to "
-            f"`units`, {units}, got {module_units!r}."
+            f"Argument `module_units` must be {len(periods)} positive integers, one for each of `periods`, that add up "
+            f"to `units`, {units}, got {module_units!r}."
         )
     return found

@@ -1,30 +1,29 @@
 """The kernel of `ClockworkRNNCell`: its modules one after the other, the slowest first.
 
-No module reads a faster one. So module i, with period T_i, is a simple recurrent network over its own ticks, which are
-every T_i-th step, and reads there x and what the slower modules said one step before, side by side:
+No module reads a faster one. So module i, with period T_i, is a simple recurrent network over its own ticks, every
+T_i-th step, and reads there x and what the slower modules said one step before, side by side:
 
     y_i[k] = act([x(t_k), slower(t_k - 1)] [W_i; U_slower] + b_i + y_i[k-1] U_ii)       t_k = t_0 + k T_i
     h_i(t) = y_i[k] from t_k on, until the next tick
 
-Of T products with H x H numbers T / T_i are left with those of each module, and one for all ticks of a module before its
-loop. Backpropagation through time is that of `simple_rnn.py`, by hand, module by module; what lies between modules,
+Each loop holds products of the size of its module alone, T / T_i of them; the rest is one product for all ticks of a
+module. Backpropagation through time is that of `simple_rnn.py`, by hand, module by module; what lies between modules,
 reading at ticks and holding until the next, is left to autodiff.
 
-Each row may have ticks of its own: the kept steps of a row are moved to its front, and its clock says at which of them
-each module ticks first.
+Masked steps do not count: those that are kept are moved to the front of their rows. Where clocks may differ, each row
+has ticks of its own.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple
 
 from keras import ops
 
 from keras_seq.backend import native
 from keras_seq.kernels.bptt import whole_sequence
-from keras_seq.kernels.kernel import affine
+from keras_seq.kernels.kernel import affine, dropped
 from keras_seq.kernels.rows import kept_so_far, to_the_front
 from keras_seq.kernels.simple_rnn import simple_rnn_kernel
 
@@ -35,12 +34,14 @@ LONGEST_CYCLE = 2**30  # an int32, with room for the steps of a sequence
 class ClockworkKernel:
     """What `kernels.run` reads of a clockwork recurrence: activation, periods and sizes of its modules, fast to slow.
 
-    States are h `(B, H)` and the clock `(B, 1)`, weights W `(D, H)` and b, constants U `(H, H)` and the mask of dropout.
+    States are h `(B, H)` and the clock `(B, 1)`, weights W `(D, H)` and b, constants U `(H, H)` and the mask of
+    recurrent dropout.
     """
 
     activation: Callable
     periods: tuple
     module_units: tuple
+    anew: bool = False  # whether the clocks of all rows are known to be at 0
 
     project = staticmethod(affine)
     mask_at = 1
@@ -51,66 +52,78 @@ def cycle(periods):
     return min(math.lcm(*periods), LONGEST_CYCLE)
 
 
-def columns_of(module_units):
-    """The columns of each module, as slices."""
-    return [slice(*ends) for ends in pairwise(accumulate(module_units, initial=0))]
-
-
-class _Module(NamedTuple):
-    """A module that has run: its first tick `(B, 1)`, its period, and its states before that and after each tick."""
-
-    first: Any
-    period: int
-    states: Any  # (B, K + 1, ·)
-
-    def after(self, steps):
-        """What it says when so many steps `(B, N)` have been: `(B, N, ·)`."""
-        ticks = (steps - self.first + self.period - 1) // self.period
-        return native.gather(self.states, ticks, rows=True)
-
-
 @whole_sequence.register
 def _(kernel: ClockworkKernel, arguments, return_sequences, compiled, by_hand):
     x, keep, (h, clock), weights, constants = arguments
-    steps, around = ops.shape(x)[1], cycle(kernel.periods)
-    clock = ops.mod(clock, around)
-    if keep is None:
-        so_far, count = ops.reshape(ops.arange(1, steps + 1), (1, -1)), steps
-    else:
-        so_far, count = kept_so_far(keep), ops.sum(ops.cast(keep, "int32"), axis=1, keepdims=True)
+    steps, around, simple = ops.shape(x)[1], cycle(kernel.periods), simple_rnn_kernel(kernel.activation)
+    clock, count = ops.mod(clock, around), steps
+    if keep is not None:
+        so_far, count = kept_so_far(keep), ops.sum(ops.cast(keep, "int32"), axis=1, keepdims=True)  # (B, T), (B, 1)
         x = to_the_front(x, keep)
-    modules = []  # those that have run, the fastest first
-    for period, columns in reversed(list(zip(kernel.periods, columns_of(kernel.module_units), strict=True))):
-        first, start = ops.mod(-clock, period), h[:, columns]
-        ticks = first + period * ops.arange((steps + period - 1) // period)  # (B, K)
-        kept = None if keep is None and period == 1 else ticks < count
-        read = _read(x, modules, ops.minimum(ticks, steps - 1), constants[1], columns.stop, every=period == 1)
-        own = _own(weights, constants, columns)
-        simple = simple_rnn_kernel(kernel.activation)
-        outputs, _ = whole_sequence(simple, (read, kept, [start], *own), True, compiled, by_hand)
-        states = ops.concatenate([ops.expand_dims(start, 1), outputs], axis=1)
-        modules.insert(0, _Module(first, period, states))
-    outputs = _side_by_side(modules, so_far) if return_sequences else None
-    last = _side_by_side(modules, ops.zeros_like(clock) + count)[:, 0]
-    return outputs, [last, ops.mod(clock + count, around)]
+    said, ends = [], []  # of the modules, the fastest first: before each step and after the last (B, T + 1, ·); (B, ·)
+    columns = [slice(*ends) for ends in pairwise(accumulate(kernel.module_units, initial=0))]
+    for period, own in reversed(list(zip(kernel.periods, columns, strict=True))):
+        ticks = _Together(period, steps) if kernel.anew else _RowByRow(period, steps, clock)
+        kept = None if keep is None and ticks.all_there else ticks.times < count
+        read = _read(ticks, x, said, constants[1], own)
+        module = (read, kept, [h[:, own]], *_of_module(weights, constants, own))
+        outputs, (end,) = whole_sequence(simple, module, True, compiled, by_hand)
+        said.insert(0, ticks.held(h[:, None, own], outputs))
+        ends.insert(0, end)
+    states = [ops.concatenate(ends, axis=-1), ops.mod(clock + count, around)]
+    if not return_sequences:
+        return None, states
+    said = ops.concatenate(said, axis=-1)
+    return native.cut(said, 1, steps) if keep is None else native.gather(said, so_far, rows=True), states
 
 
-def _side_by_side(modules, steps):
-    return ops.concatenate([module.after(steps) for module in modules], axis=-1)
+class _Together:
+    """The ticks of a module where every row begins with one."""
+
+    all_there = True
+
+    def __init__(self, period, steps):
+        self.period, self.steps = period, steps
+        self.times = period * ops.expand_dims(ops.arange((steps + period - 1) // period), 0)  # (1, K)
+
+    def of(self, sequence):
+        """What a sequence `(B, T, ·)`, or a longer one, has at the ticks: `(B, K, ·)`."""
+        return native.every(sequence, self.period, self.steps)
+
+    def held(self, start, outputs):
+        """From a state `(B, 1, ·)` and those after each tick `(B, K, ·)`: before each step, and after the last."""
+        return native.cut(ops.concatenate([start, ops.repeat(outputs, self.period, axis=1)], axis=1), 0, self.steps + 1)
 
 
-def _read(x, slower, at, dropout, begin, every):
-    """What a module reads at its ticks: x, and what the slower modules said before. `every`: it ticks at each step."""
-    own = x if every else native.gather(x, at, rows=True)
+class _RowByRow(_Together):
+    """The same where each row is at another time of its clock `(B, 1)`. The last tick may lie behind the last step."""
+
+    def __init__(self, period, steps, clock):
+        super().__init__(period, steps)
+        self.all_there = period == 1
+        self.first = ops.mod(-clock, period)
+        self.times = self.first + self.times  # (B, K)
+
+    def of(self, sequence):
+        return native.gather(sequence, ops.minimum(self.times, self.steps - 1), rows=True)
+
+    def held(self, start, outputs):
+        ticks_before = (ops.arange(self.steps + 1) - self.first + self.period - 1) // self.period
+        return native.gather(ops.concatenate([start, outputs], axis=1), ticks_before, rows=True)
+
+
+def _read(ticks, x, slower, dropout, own):
+    """What a module reads at its ticks: x, and what the slower ones said one step before."""
     if not slower:
-        return own
-    said = _side_by_side(slower, at)
-    return ops.concatenate([own, said if dropout is None else said * ops.expand_dims(dropout[:, begin:], 1)], axis=-1)
+        return ticks.of(x)
+    said = ops.concatenate([ticks.of(one) for one in slower], axis=-1)
+    mask = None if dropout is None else ops.expand_dims(dropout[:, own.stop :], 1)
+    return ops.concatenate([ticks.of(x), dropped(said, mask)], axis=-1)
 
 
-def _own(weights, constants, columns):
-    """Weights and constants of the recurrence of a module: the slower ones are a part of what it reads."""
+def _of_module(weights, constants, own):
+    """Weights and constants of a module. What the slower ones say is input to it: their part of U stands below W."""
     (kernel, bias), (recurrent_kernel, dropout) = weights, constants
-    kernel = ops.concatenate([kernel[:, columns], recurrent_kernel[columns.stop :, columns]], axis=0)
-    bias = None if bias is None else bias[columns]
-    return (kernel, bias), (recurrent_kernel[columns, columns], None if dropout is None else dropout[:, columns])
+    kernel = ops.concatenate([kernel[:, own], recurrent_kernel[own.stop :, own]], axis=0)
+    bias = None if bias is None else bias[own]
+    return (kernel, bias), (recurrent_kernel[own, own], None if dropout is None else dropout[:, own])

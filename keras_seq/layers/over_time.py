@@ -7,7 +7,7 @@ from keras import ops, tree
 from keras_seq import kernels
 from keras_seq.backend.loop import loop, zero_where_masked
 from keras_seq.cells.base import Cell, dropped
-from keras_seq.layers.stacked import StackedRNNCells, cells_within, has_parts, in_dtype_of, on_seam
+from keras_seq.layers.stacked import StackedRNNCells, asks_for, cells_within, has_parts, in_dtype_of, on_seam
 
 _logged = weakref.WeakKeyDictionary()  # what each layer has told already
 
@@ -82,10 +82,11 @@ def asks_for_the_loop(layer, sequences, context, reset_mask, perturbation, retur
     return next((words for words, is_asked in asked.items() if is_asked), None)
 
 
-def over_time(implementation, cell, inputs, states, constants, training, mask, go_backwards, **how):
+def over_time(implementation, cell, inputs, states, constants, training, mask, go_backwards, anew=False, **how):
     """`(output, states)` of a cell over `inputs` `(B, T, D)` by a hoisted loop, a kernel or cuDNN.
 
-    `how` are `return_sequences` and `zero_output_for_mask`, as in `backend.loop.loop`.
+    `anew` says that `states` are those that a sequence starts from; `how` are `return_sequences` and
+    `zero_output_for_mask`, as in `backend.loop.loop`.
     """
     if implementation == "hoisted loop":
         inputs = inputs if mask is None else zero_where_masked(inputs, mask)
@@ -105,7 +106,7 @@ def over_time(implementation, cell, inputs, states, constants, training, mask, g
             raise ValueError(
                 "cuDNN cannot run here, though this machine has a GPU: give the layer `use_cudnn=False`."
             ) from error
-    way = {"compiled": implementation == "compiled kernel", "by_hand": bool(training), "mask": mask}
+    way = {"compiled": implementation == "compiled kernel", "by_hand": bool(training), "mask": mask, "anew": anew}
     if not isinstance(cell, StackedRNNCells):
         return _run(cell, inputs, states, constants, go_backwards=go_backwards, **way, **how)
     # A cell of a stack reads nothing of those above it, so each may read the whole sequence by itself.
@@ -120,5 +121,6 @@ def over_time(implementation, cell, inputs, states, constants, training, mask, g
     return inputs, new_states
 
 
-def _run(cell, inputs, states, constants, **how):
-    return kernels.run(cell.sequence_kernel(), inputs, states, cell.input_weights(), constants, **how)
+def _run(cell, inputs, states, constants, anew, **how):
+    told = {"anew": anew} if asks_for(cell.sequence_kernel, "anew") else {}
+    return kernels.run(cell.sequence_kernel(**told), inputs, states, cell.input_weights(), constants, **how)

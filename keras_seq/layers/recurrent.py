@@ -120,11 +120,10 @@ class PeepholeLSTM(drop_in(PeepholeLSTMCell)):
 
 @keras.saving.register_keras_serializable("keras_seq")
 class ClockworkRNN(drop_in(ClockworkRNNCell)):
-    """Clockwork RNN over time: `RNN(ClockworkRNNCell(units))`, modules of units that change at every 1st, 2nd, 4th … step.
+    """Clockwork RNN over time: `RNN(ClockworkRNNCell(units))`, modules that change at every 1st, 2nd, 4th … step.
 
-    Its cell, `ClockworkRNNCell`, explains the arguments and has the equations; the other arguments, call arguments, masks
-    and results are those of `RNN`. The second state is the clock `(B, 1)`, an int32: give one in `initial_state` to go on
-    from there.
+    Its cell, `ClockworkRNNCell`, explains the arguments and has the equations; the other arguments, call arguments,
+    masks and results are those of `RNN`. The second state is the clock `(B, 1)`, an int32.
 
     Example:
 

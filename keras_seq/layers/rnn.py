@@ -144,6 +144,7 @@ class RNN(KeepsStates, ChoosesImplementation, keras.layers.RNN):
             sequences = tree.map_structure(lambda x: native.with_batch_size(x, size), sequences)
             first = tree.flatten(sequences)[0]
         template = self.get_initial_state(ops.shape(first)[0])
+        anew = initial_state is None and not self.stateful
         if initial_state is None:
             initial_state = self.states if self.stateful else template
         context = memory_context(self, first.shape[0], memory, memory_mask)
@@ -155,6 +156,7 @@ class RNN(KeepsStates, ChoosesImplementation, keras.layers.RNN):
             mask,
             training,
             context=context,
+            anew=anew,
             reset_mask=reset_mask,
             perturbation=None if perturbation is None else in_form_of(template, perturbation),
             return_trace=return_trace,
@@ -175,13 +177,15 @@ class RNN(KeepsStates, ChoosesImplementation, keras.layers.RNN):
         mask,
         training=False,
         context=None,
+        anew=False,
         reset_mask=None,
         perturbation=None,
         return_trace=False,
     ):
         """`(output, states)`, or `(output, states, trace)`, of the cell over `sequences`.
 
-        `context` are keyword arguments of the cell's `prepare`; the rest is as in `call`.
+        `context` are keyword arguments of the cell's `prepare`; `anew` says that `initial_state` is that of the cell;
+        the rest is as in `call`.
         """
         cell = on_seam(self.cell, tree.flatten(sequences)[0].shape[-1])
         constants = cell.prepare(initial_state, training, **(context or {}))
@@ -190,8 +194,9 @@ class RNN(KeepsStates, ChoosesImplementation, keras.layers.RNN):
         chosen = implementation_of(self, cell, *shape, training, mask is not None, only_loop)
         if chosen != "loop":
             how = {"return_sequences": self.return_sequences, "zero_output_for_mask": self.zero_output_for_mask}
+            how |= {"mask": mask, "go_backwards": self.go_backwards, "anew": anew}
             inputs = cell.drop_inputs(sequences, training)
-            return over_time(chosen, cell, inputs, initial_state, constants, training, mask, self.go_backwards, **how)
+            return over_time(chosen, cell, inputs, initial_state, constants, training, **how)
 
         def step(x, states, perturbation=None):
             return advance(cell, cell.project(x), states, constants, perturbation)
