@@ -37,6 +37,12 @@ def clockwork_step(projected, h, h_in, clock, recurrent_kernel, periods, activat
     return ops.where(fires, activation(projected + ops.matmul(h_in, recurrent_kernel)), h)
 
 
+def slow_to_fast(recurrent_kernel, module_units):
+    """U `(H, H)` with zeros in the blocks that lead from a module to a slower one."""
+    module = np.repeat(np.arange(len(module_units)), module_units)
+    return ops.where(module[:, None] >= module, recurrent_kernel, ops.zeros_like(recurrent_kernel))
+
+
 @keras.saving.register_keras_serializable("keras_seq")
 class ClockworkRNNCell(KernelCell):
     """One step of a clockwork network: modules of units, each of which changes at every T_i-th step alone.
@@ -91,9 +97,7 @@ class ClockworkRNNCell(KernelCell):
     def prepare(self, states, training=False):
         """`(U, mask)`: the recurrent kernel with zeros from fast to slow, and the mask of recurrent dropout or None."""
         recurrent_kernel, mask = super().prepare(states, training)
-        module = np.repeat(np.arange(len(self._sizes)), self._sizes)
-        reads = module[:, None] >= module  # rows are read, by columns
-        return ops.where(reads, recurrent_kernel, ops.zeros_like(recurrent_kernel)), mask
+        return slow_to_fast(recurrent_kernel, self._sizes), mask
 
     def step(self, projected, states, constants):
         recurrent_kernel, mask = constants

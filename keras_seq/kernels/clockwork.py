@@ -56,21 +56,21 @@ def cycle(periods):
 def _(kernel: ClockworkKernel, arguments, return_sequences, compiled, by_hand):
     x, keep, (h, clock), weights, constants = arguments
     steps, around, simple = ops.shape(x)[1], cycle(kernel.periods), simple_rnn_kernel(kernel.activation)
-    clock, count = ops.mod(clock, around), steps
+    time, count = ops.mod(clock, around), steps
     if keep is not None:
         so_far, count = kept_so_far(keep), ops.sum(ops.cast(keep, "int32"), axis=1, keepdims=True)  # (B, T), (B, 1)
         x = to_the_front(x, keep)
     said, ends = [], []  # of the modules, the fastest first: before each step and after the last (B, T + 1, ·); (B, ·)
     columns = [slice(*ends) for ends in pairwise(accumulate(kernel.module_units, initial=0))]
     for period, own in reversed(list(zip(kernel.periods, columns, strict=True))):
-        ticks = _Together(period, steps) if kernel.anew else _RowByRow(period, steps, clock)
+        ticks = _Together(period, steps) if kernel.anew else _RowByRow(period, steps, time)
         kept = None if keep is None and ticks.all_there else ticks.times < count
         read = _read(ticks, x, said, constants[1], own)
         module = (read, kept, [h[:, own]], *_of_module(weights, constants, own))
         outputs, (end,) = whole_sequence(simple, module, True, compiled, by_hand)
         said.insert(0, ticks.held(h[:, None, own], outputs))
         ends.insert(0, end)
-    states = [ops.concatenate(ends, axis=-1), ops.mod(clock + count, around)]
+    states = [ops.concatenate(ends, axis=-1), ops.where(count > 0, ops.mod(time + count, around), clock)]
     if not return_sequences:
         return None, states
     said = ops.concatenate(said, axis=-1)

@@ -9,6 +9,7 @@ from keras import ops, tree
 
 import keras_seq as ks
 from keras_seq.backend.loop import loop
+from keras_seq.cells.clockwork import slow_to_fast
 from keras_seq.kernels.bptt import run
 from tests.cases import ON_JAX, TANH, arrays
 
@@ -26,6 +27,7 @@ FORMS = {
     "gru-after-no-bias": lambda **k: L.GRUCell(H, use_bias=False, **k),
     "gru-before": lambda **k: L.GRUCell(H, reset_after=False, **k),
     "layer-norm": lambda **k: L.LayerNormLSTMCell(H, **k),
+    "clockwork": lambda **k: L.ClockworkRNNCell(5, (1, 3), [2, 3], **k),
     "projected-layer-norm": lambda **k: L.LayerNormLSTMCell(H, projection_size=P, use_bias=False, **k),
 }
 
@@ -39,12 +41,19 @@ class Recurrence:
 
     def by_loop(self, arguments, **how):
         """The reference: the cell's step in the loop, with gradients by autodiff."""
-        x, states, weights, constants = arguments
+        x, states, weights, constants = self._prepared(arguments)
         project = self.cell.sequence_kernel().project
         return loop(lambda x, s: self.cell.step(project(x, weights), s, constants), x, states, **how)
 
     def by_kernel(self, arguments, compiled=False, **how):
-        return run(self.cell.sequence_kernel(), *arguments, compiled=compiled, **how)
+        return run(self.cell.sequence_kernel(), *self._prepared(arguments), compiled=compiled, **how)
+
+    def _prepared(self, arguments):
+        """What a cell makes of its weights in `prepare`, made of random ones."""
+        if not isinstance(self.cell, L.ClockworkRNNCell):
+            return arguments
+        *others, (recurrent_kernel, mask) = arguments
+        return *others, (slow_to_fast(recurrent_kernel, self.cell.module_units), mask)
 
 
 def recurrence(form, rng, steps, batch=B, dtype="float64", scale=0.7, dropout=False):
@@ -56,7 +65,11 @@ def recurrence(form, rng, steps, batch=B, dtype="float64", scale=0.7, dropout=Fa
     weights, constants = cell.input_weights(), cell.prepare(states, False)
 
     def random(tensor):
-        return None if tensor is None else (scale * rng.normal(size=tensor.shape)).astype("float64")
+        if tensor is None:
+            return None
+        if not _is_float(tensor):  # a clock
+            return rng.integers(0, 90, tensor.shape)
+        return (scale * rng.normal(size=tensor.shape)).astype("float64")
 
     weights, constants = tree.map_structure(random, (weights, tuple(constants)))
     if dropout:
@@ -69,7 +82,14 @@ def recurrence(form, rng, steps, batch=B, dtype="float64", scale=0.7, dropout=Fa
 
 
 def in_dtype(nest, dtype):
-    return tree.map_structure(lambda a: None if a is None else ops.convert_to_tensor(a, dtype), nest)
+    """Tensors of this dtype; integers as int32."""
+    return tree.map_structure(
+        lambda a: None if a is None else ops.convert_to_tensor(a, dtype if _is_float(a) else "int32"), nest
+    )
+
+
+def _is_float(array):
+    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(array.dtype))
 
 
 def results_and_gradients(function, arguments, jit=True, jit_compile=None):
@@ -80,30 +100,38 @@ def results_and_gradients(function, arguments, jit=True, jit_compile=None):
 
     def loss(arguments):
         results = function(arguments)
-        parts = tree.flatten(results)
+        parts = [y for y in tree.flatten(results) if _is_float(y)]
         # Other factors at each step and unit, so that no two gradients can be taken for each other.
         return sum(ops.sum(ops.cast(_rising(y) * y * (1 + y), "float64")) for y in parts), results
 
     if ON_JAX:
         import jax
 
-        compute = jax.value_and_grad(loss, has_aux=True)
-        (_, results), gradients = (jax.jit(compute) if jit else compute)(arguments)
-        return arrays(results), arrays([g for g in tree.flatten(gradients) if g is not None])
+        compute = jax.value_and_grad(lambda floats: loss(_with_floats(arguments, floats)), has_aux=True)
+        (_, results), gradients = (jax.jit(compute) if jit else compute)(_floats(arguments))
+        return arrays(results), arrays(gradients)
     import tensorflow as tf
 
-    present = [a for a in tree.flatten(arguments) if a is not None]
-
-    def compute(*present):
-        given = iter(present)
+    def compute(*floats):
         with tf.GradientTape() as tape:
-            tape.watch(present)
-            value, results = loss(tree.map_structure(lambda a: None if a is None else next(given), arguments))
-        gradients = tape.gradient(value, present, unconnected_gradients="zero")
+            tape.watch(floats)
+            value, results = loss(_with_floats(arguments, floats))
+        gradients = tape.gradient(value, floats, unconnected_gradients="zero")
         return tree.flatten(results), gradients
 
-    results, gradients = (tf.function(compute, autograph=False, jit_compile=jit_compile) if jit else compute)(*present)
+    run = tf.function(compute, autograph=False, jit_compile=jit_compile) if jit else compute
+    results, gradients = run(*_floats(arguments))
     return arrays(results), arrays(gradients)
+
+
+def _floats(arguments):
+    return [a for a in tree.flatten(arguments) if a is not None and _is_float(a)]
+
+
+def _with_floats(arguments, floats):
+    """The arguments, with others in the places of those that are floats."""
+    given = iter(floats)
+    return tree.map_structure(lambda a: next(given) if a is not None and _is_float(a) else a, arguments)
 
 
 def _rising(y):
