@@ -1,5 +1,6 @@
 """Frames and files to `tf.data`."""
 
+from keras_seq.data import tasks
 from keras_seq.data.calendar import calendar_features
 from keras_seq.data.dates import dates
 from keras_seq.data.frames import read_frame, reviews, split
@@ -31,6 +32,7 @@ __all__ = [
     "reviews",
     "split",
     "stream_dataset",
+    "tasks",
     "text_dataset",
     "text_vectorizer",
     "tokenizer",

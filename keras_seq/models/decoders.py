@@ -35,6 +35,11 @@ class Encoded(NamedTuple):
     summaries: Any
 
 
+def is_vector(state):
+    """Whether a state is a vector of floats for each row; a clock is none."""
+    return len(state.shape) == 2 and keras.backend.is_float_dtype(keras.backend.standardize_dtype(state.dtype))
+
+
 class RecurrentDecoder(keras.layers.Layer):
     """A stack of cells that starts from the summaries of the source and, with a score, attends to its memory.
 
@@ -84,19 +89,20 @@ class RecurrentDecoder(keras.layers.Layer):
         for level, cell in enumerate(self.cells):
             place = min(level, len(summary_sizes) - 1)
             sizes = summary_sizes[place]
-            shapes = [tuple(state.shape[1:]) for state in tree.flatten(cell.get_initial_state(1))]
-            same = summary_cells[place] is type(cell) and shapes == [(n,) for n in sizes]
-            self.bridges.append(None if same else self._bridge(shapes, sum(sizes), level))
+            states = tree.flatten(cell.get_initial_state(1))
+            alike = [is_vector(state) and state.shape[-1] for state in states] == sizes
+            same = summary_cells[place] is type(cell) and alike
+            self.bridges.append(None if same else self._bridge(states, sum(sizes), level))
         self.built = True
 
-    def _bridge(self, shapes, size, level):
+    def _bridge(self, states, size, level):
         """A layer for each state of a level that is a vector, from the summary."""
         layers = []
-        for place, shape in enumerate(shapes):
+        for place, state in enumerate(states):
             layer = None
-            if len(shape) == 1:
+            if is_vector(state):
                 name = f"bridge_{level + 1}_{place + 1}"
-                layer = keras.layers.Dense(*shape, activation="tanh", dtype=self.dtype_policy, name=name)
+                layer = keras.layers.Dense(state.shape[-1], activation="tanh", dtype=self.dtype_policy, name=name)
                 layer.build((None, size))
             layers.append(layer)
         return layers
@@ -185,7 +191,7 @@ def cells_like(encoder, units, depth, dropout, recurrent_dropout, attends, dtype
     names = [f"cell_{level + 1}" for level in range(depth)]
     if isinstance(encoder, str):
         shares = [0.0] + [dropout] * (depth - 1)  # the lowest reads the context, too
-        make = type(ENCODERS[encoder](1).cell)
+        make = type(ENCODERS[encoder](units).cell)
         how = {"recurrent_dropout": recurrent_dropout, "dtype": dtype}
         return [make(units, dropout=share, **how, name=name) for share, name in zip(shares, names, strict=True)]
     layer = getattr(encoder, "forward_layer", encoder)

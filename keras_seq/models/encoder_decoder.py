@@ -13,7 +13,14 @@ from keras_seq.decoding import tile_beams
 from keras_seq.layers import SequencePooling
 from keras_seq.layers.stacked import asks_for
 from keras_seq.layers.tokenizer import END
-from keras_seq.models.decoders import Encoded, RecurrentDecoder, TransformerDecoder, cells_like, transformer_blocks
+from keras_seq.models.decoders import (
+    Encoded,
+    RecurrentDecoder,
+    TransformerDecoder,
+    cells_like,
+    is_vector,
+    transformer_blocks,
+)
 from keras_seq.models.encoders import check_encoder, encoder_layers
 
 STEPS = 64  # for which it is looked at what an encoder returns
@@ -182,7 +189,7 @@ class EncoderDecoder(keras.layers.Layer):
             if not layer.built:
                 layer.build((None, None, x.shape[-1]))
             x, *states = tree.flatten(layer.compute_output_spec(x))
-            sizes.append([state.shape[-1] for state in states if len(state.shape) == 2])
+            sizes.append([state.shape[-1] for state in states if is_vector(state)])
             if len(x.shape) != 3 or x.shape[1] != STEPS:
                 raise ValueError(
                     f"Argument `encoder` must return a sequence as long as it reads, (B, {STEPS}, M) for {STEPS} "
@@ -219,7 +226,7 @@ class EncoderDecoder(keras.layers.Layer):
                 x = ops.where(ops.expand_dims(keep, -1), x, 0)
             told |= {"training": training} if asks_for(layer.call, "training") else {}
             x, *states = tree.flatten(layer(drop(x, training=training), **told))
-            summaries.append([state for state in states if len(state.shape) == 2])
+            summaries.append([state for state in states if is_vector(state)])
         memory = x if self.encoder_norm is None else self.encoder_norm(x)
         if not all(summaries):
             summaries = [[self.mean(memory, mask=keep)]]

@@ -3,9 +3,9 @@
 import keras
 
 from keras_seq.checks import positive_integer
-from keras_seq.layers import GRU, LSTM, RNN, Bidirectional, SimpleRNN
+from keras_seq.layers import GRU, LSTM, RNN, Bidirectional, ClockworkRNN, SimpleRNN
 
-ENCODERS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
+ENCODERS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU, "clockwork": ClockworkRNN}
 
 
 def encoder_layers(
@@ -21,7 +21,9 @@ def encoder_layers(
     """The layers of an encoder, the lowest first.
 
     Args:
-        encoder: `"simple_rnn"`, `"lstm"`, `"gru"`; a cell, or a layer, which is copied with fresh weights.
+        encoder: `"simple_rnn"`, `"lstm"`, `"gru"`, `"clockwork"`; a cell, or a layer, which is copied with fresh
+            weights. A clockwork RNN has periods of 1, 2, 4 and 8 steps, and `units` that are a multiple of 4; give the cell,
+            `ks.layers.ClockworkRNNCell`, for others.
         units: size of a named encoder (in each direction); a cell or layer has its own.
         depth: how many layers there are.
         bidirectional: whether each reads both ways.

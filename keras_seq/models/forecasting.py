@@ -42,8 +42,8 @@ def forecasting_model(
             `"segment"`, by segments of some steps (SegRNN), the fastest and on most series the best;
             `"direct"`, all steps at once, from what the encoder says in the end;
             `"recursive"`, step by step, each forecast being read for the next.
-        encoder: `"simple_rnn"`, `"lstm"`, `"gru"`, `"transformer"`, a cell, or a layer `(B, T, D)` to `(B, T, H)` (or
-            to `(B, H)`, with `strategy="direct"`).
+        encoder: `"simple_rnn"`, `"lstm"`, `"gru"`, `"clockwork"` (`units` a multiple of 4), `"transformer"`, a cell, or
+            a layer `(B, T, D)` to `(B, T, H)` (or to `(B, H)`, with `strategy="direct"`).
         units: size of the encoder, in each direction.
         depth: layers of the encoder.
         bidirectional: whether it reads both ways; with `strategy="direct"`.

@@ -46,8 +46,8 @@ def sentiment_model(
     Args:
         vectorizer: from `ks.data.text_vectorizer`.
         labels: two or more labels, all strings or all integers; outputs are in their order.
-        encoder: `"simple_rnn"`, `"lstm"`, `"gru"`, a cell, or a layer `(B, T, E)` to `(B, T, H)` (or to `(B, H)`
-            with `pooling="last"`).
+        encoder: `"simple_rnn"`, `"lstm"`, `"gru"`, `"clockwork"` (`units` a multiple of 4), a cell, or a layer
+            `(B, T, E)` to `(B, T, H)` (or to `(B, H)` with `pooling="last"`).
         units: size `H` of the encoder, in each direction.
         depth: layers of the encoder.
         bidirectional: whether it reads both ways.

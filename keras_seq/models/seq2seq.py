@@ -38,7 +38,8 @@ def seq2seq_model(
 
     Args:
         source_vectorizer, target_vectorizer: from `ks.data.tokenizer`; the same one twice for a joint vocabulary.
-        encoder: `"simple_rnn"`, `"lstm"`, `"gru"`, a cell, a layer `(B, S, E)` to `(B, S, M)`, or `"transformer"`.
+        encoder: `"simple_rnn"`, `"lstm"`, `"gru"`, `"clockwork"`, a cell, a layer `(B, S, E)` to `(B, S, M)`, or
+            `"transformer"`.
         decoder: the same for the other side, a layer being taken for its cell; None for what the encoder is.
         attention: how a recurrent decoder attends: a score layer or its name, "additive" and "normalized_additive"
             (before each step, after Bahdanau), "dot", "scaled_dot" or "general" (after it, after Luong); None for a

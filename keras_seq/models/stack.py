@@ -24,8 +24,8 @@ class Stack(keras.layers.Layer):
     """An encoder of some depth: `x, states = stack(x)`.
 
     Args:
-        encoder: `"simple_rnn"`, `"lstm"`, `"gru"`, a cell, a layer `(B, T, D)` to `(B, T, H)`, or `"transformer"`:
-            blocks with norms first and positions that turn queries and keys, and a norm at the end.
+        encoder: `"simple_rnn"`, `"lstm"`, `"gru"`, `"clockwork"`, a cell, a layer `(B, T, D)` to `(B, T, H)`, or
+            `"transformer"`: blocks with norms first and positions that turn queries and keys, and a norm at the end.
         units, depth, bidirectional, recurrent_dropout: as of `encoder_layers`.
         num_heads, hidden_units: of a transformer.
         dropout: share dropped between layers, and inside of transformer blocks.

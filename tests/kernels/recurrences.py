@@ -95,7 +95,8 @@ def _is_float(array):
 def results_and_gradients(function, arguments, jit=True, jit_compile=None):
     """The results of `function(arguments)`, and the gradients of a loss that reads all of them in many ways.
 
-    In a graph where `jit`, on TensorFlow compiled whole where `jit_compile`. The mask of dropout has none, and comes as the zero that it is.
+    In a graph where `jit`, on TensorFlow compiled whole where `jit_compile`. The mask of dropout has no
+    gradient, and comes as the zero that it is; nor have integers, which are left out.
     """
 
     def loss(arguments):

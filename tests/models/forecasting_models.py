@@ -12,6 +12,7 @@ ENCODERS = {
     "gru": "gru",
     "lstm": "lstm",
     "transformer": "transformer",
+    "clockwork": ks.layers.ClockworkRNNCell(H, (1, 3)),
     "cell": ks.layers.LayerNormLSTMCell(5),
     "convolution": keras.layers.Conv1D(5, 3, padding="same"),
     "of keras": keras.layers.LSTM(5),

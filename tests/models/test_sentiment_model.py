@@ -14,6 +14,7 @@ ENCODERS = {
     "simple_rnn": {"encoder": "simple_rnn"},
     "lstm": {"encoder": "lstm"},
     "gru": {"encoder": "gru"},
+    "clockwork": {"encoder": "clockwork", "units": 8},
     "cell": {"encoder": lambda: ks.layers.GRUCell(7, reset_after=False)},
     "cell of keras": {"encoder": lambda: L.LSTMCell(7)},
     "stack of cells": {"encoder": lambda: ks.layers.StackedRNNCells([ks.layers.GRUCell(3), ks.layers.LSTMCell(7)])},
