@@ -10,8 +10,10 @@ import statistics
 import sys
 from pathlib import Path
 
+import clockwork_report
 import forecasting_report
 import recurrent_report
+import results_file
 import speed_report
 import translation_report
 from sentiment_settings import SETTINGS
@@ -206,6 +208,18 @@ def forecasting_speed():
     return table(*forecasting_report.speed(result("forecasting_speed")["results"]))
 
 
+def clockwork_wave():
+    return table(*clockwork_report.trained(results_file.read("clockwork"), "wave", ("mse", "nmse")))
+
+
+def clockwork_adding():
+    return table(*clockwork_report.trained(results_file.read("clockwork"), "adding", ("mse",)))
+
+
+def clockwork_speed():
+    return table(*clockwork_report.speed(results_file.read("clockwork")))
+
+
 def number(value):
     return "" if value is None else f"{value:.3f}"
 
@@ -216,7 +230,8 @@ def spread(values):
 
 
 def table(head, rows):
-    lines = [head, ["---"] * len(head), *rows]
+    """Lines of Markdown; a table that has no rows yet is none at all."""
+    lines = [head, ["---"] * len(head), *rows] if rows else []
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -226,10 +241,15 @@ def filled(text):
     speed_tables = (attention, decoding, cached_decoding)
     text_tables = (demo, sentiment, changes, text_pipeline, vectorize, translation, translation_speed)
     forecast_tables = (forecasting, forecasting_frames, forecasting_speed)
-    for make in (*text_tables, *forecast_tables, *recurrent_tables, *speed_tables):
+    clockwork_tables = (clockwork_wave, clockwork_adding, clockwork_speed)
+    for make in (*text_tables, *forecast_tables, *clockwork_tables, *recurrent_tables, *speed_tables):
         marker = f"<!-- table: {make.__name__} -->"
         if marker in text:
-            text = re.sub(rf"{marker}\n+(\|[^\n]*\n)*\n*", lambda _, m=marker, f=make: f"{m}\n\n{f()}\n\n", text)
+            text = re.sub(
+                rf"{marker}\n+(\|[^\n]*\n)*\n*",
+                lambda _, m=marker, f=make: f"{m}\n\n{f()}\n\n".replace("\n\n\n\n", "\n\n"),
+                text,
+            )
     return text
 
 

@@ -46,7 +46,8 @@ def gather(x, indices, rows=False):
 
 
 def cut(x, begin, steps):
-    """So many steps of `x` `(B, T, ...)`, from `begin` on. The gradient of `x[:, begin:end]` takes several times longer."""
+    """So many steps of `x` `(B, T, ...)`, from `begin` on. The gradient of `x[:, begin:end]` takes several times as
+    long."""
     size = tf.concat([tf.shape(x)[:1], [steps], tf.shape(x)[2:]], 0)
     known = [x.shape[0], steps if isinstance(steps, int) else None, *x.shape[2:]]
     return tf.ensure_shape(tf.slice(x, [0, begin] + [0] * (len(x.shape) - 2), size), known)

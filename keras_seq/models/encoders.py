@@ -22,8 +22,8 @@ def encoder_layers(
 
     Args:
         encoder: `"simple_rnn"`, `"lstm"`, `"gru"`, `"clockwork"`; a cell, or a layer, which is copied with fresh
-            weights. A clockwork RNN has periods of 1, 2, 4 and 8 steps, and `units` that are a multiple of 4; give the cell,
-            `ks.layers.ClockworkRNNCell`, for others.
+            weights. A clockwork RNN has periods of 1, 2, 4 and 8 steps, and `units` that are a multiple of 4; give
+            its cell for others.
         units: size of a named encoder (in each direction); a cell or layer has its own.
         depth: how many layers there are.
         bidirectional: whether each reads both ways.
