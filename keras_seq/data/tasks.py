@@ -6,8 +6,10 @@ All are NumPy arrays; the same arguments and seed give the same arrays.
 import numpy as np
 
 from keras_seq.checks import natural_number, positive_integer
+from keras_seq.data.memory_batches import memory_dataset
+from keras_seq.data.memory_tasks import associative_recall, copy, repeat_copy
 
-__all__ = ["adding", "copy_memory", "wave"]
+__all__ = ["adding", "associative_recall", "copy", "copy_memory", "memory_dataset", "repeat_copy", "wave"]
 
 
 def adding(count, steps, seed=0):
