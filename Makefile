@@ -18,7 +18,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 tests/attention tests/backend tests/cells tests/decoding tests/kernels \
 		tests/layers tests/memory tests/transformer tests/data/test_streams.py tests/data/test_pair_dataset.py \
-		tests/test_losses.py tests/test_token_losses.py tests/test_bleu.py tests/test_metrics.py tests/test_optimizers.py \
+		tests/test_losses.py tests/test_token_losses.py tests/test_bits.py tests/test_bleu.py tests/test_metrics.py tests/test_optimizers.py \
 		tests/test_forecast_losses.py tests/test_forecast_metrics.py \
 		tests/models/test_averaging.py tests/models/test_encoder_decoder.py tests/models/test_network_parts.py \
 		tests/models/test_seq2seq_model.py tests/models/test_translate.py tests/models/test_strategies.py \

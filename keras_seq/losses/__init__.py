@@ -1,5 +1,6 @@
 """Losses that Keras has not."""
 
+from keras_seq.losses.bits import BitCrossentropy
 from keras_seq.losses.crossentropy import (
     SmoothedCrossentropy,
     TokenCrossentropy,
@@ -9,6 +10,7 @@ from keras_seq.losses.crossentropy import (
 from keras_seq.losses.forecasting import GaussianNLL, PointLoss, QuantileLoss
 
 __all__ = [
+    "BitCrossentropy",
     "GaussianNLL",
     "PointLoss",
     "QuantileLoss",

@@ -165,16 +165,24 @@ def token_weights(name, y_true, logits, sample_weight, dtype):
     ids, scores = tuple(y_true.shape), tuple(logits.shape)
     if len(ids) != 2 or len(scores) != 3 or not fits(scores[:2], ids):
         raise ValueError(f"{name!r} needs ids (B, T) and logits (B, T, V), got shapes {ids} and {scores}.")
-    kept = ops.cast(y_true != 0, dtype)
+    return ops.cast(y_true != 0, dtype) * step_weights(name, sample_weight, ids, dtype)
+
+
+def step_weights(name, sample_weight, shape, dtype):
+    """Weights that can be multiplied with values of the steps, of shape `(B, T)`; 1 where none are given.
+
+    Raises:
+        ValueError: names `name` where the weights do not fit the steps.
+    """
     if sample_weight is None:
-        return kept
-    weight = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
-    shape = tuple(weight.shape)
-    if len(shape) == 1 and fits(shape, ids[:1]):
+        return ops.ones((), dtype)
+    weight, steps = ops.cast(ops.convert_to_tensor(sample_weight), dtype), tuple(shape)
+    given = tuple(weight.shape)
+    if len(given) == 1 and fits(given, steps[:1]):
         weight = ops.expand_dims(weight, -1)
-    elif not (shape == () or fits(shape, ids) or fits(shape, (ids[0], 1))):
+    elif not (given == () or fits(given, steps) or fits(given, (steps[0], 1))):
         raise ValueError(
-            f"Argument `sample_weight` of {name!r} must be a number, or have one for each row, (B,), or each token, "
-            f"(B, T), of ids of shape {ids}, got shape {shape}."
+            f"Argument `sample_weight` of {name!r} must be a number, or have one for each row, (B,), or each step, "
+            f"(B, T), of sequences of shape {steps}, got shape {given}."
         )
-    return kept * weight
+    return weight
