@@ -4,6 +4,7 @@ from keras_seq.models import baselines
 from keras_seq.models.forecast_model import ForecastModel
 from keras_seq.models.forecaster import Forecaster
 from keras_seq.models.forecasting import forecasting_model
+from keras_seq.models.memory import memory_model
 from keras_seq.models.sentiment import sentiment_model
 from keras_seq.models.seq2seq import seq2seq_model
 from keras_seq.models.sequence_to_sequence import Seq2Seq
@@ -18,6 +19,7 @@ __all__ = [
     "Translation",
     "baselines",
     "forecasting_model",
+    "memory_model",
     "sentiment_model",
     "seq2seq_model",
 ]
