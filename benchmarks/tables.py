@@ -10,6 +10,7 @@ import statistics
 import sys
 from pathlib import Path
 
+import algorithmic_report
 import clockwork_report
 import forecasting_report
 import recurrent_report
@@ -220,6 +221,14 @@ def clockwork_speed():
     return table(*clockwork_report.speed(results_file.read("clockwork")))
 
 
+def algorithmic():
+    return table(*algorithmic_report.quality(results_file.read("algorithmic")))
+
+
+def memory_speed():
+    return table(*algorithmic_report.speed(results_file.read("memory_speed")))
+
+
 def number(value):
     return "" if value is None else f"{value:.3f}"
 
@@ -242,7 +251,9 @@ def filled(text):
     text_tables = (demo, sentiment, changes, text_pipeline, vectorize, translation, translation_speed)
     forecast_tables = (forecasting, forecasting_frames, forecasting_speed)
     clockwork_tables = (clockwork_wave, clockwork_adding, clockwork_speed)
-    for make in (*text_tables, *forecast_tables, *clockwork_tables, *recurrent_tables, *speed_tables):
+    memory_tables = (algorithmic, memory_speed)
+    of_papers = (*clockwork_tables, *memory_tables)
+    for make in (*text_tables, *forecast_tables, *of_papers, *recurrent_tables, *speed_tables):
         marker = f"<!-- table: {make.__name__} -->"
         if marker in text:
             text = re.sub(

@@ -19,7 +19,7 @@ def memory_model(
     slots=None,
     slot_width=None,
     read_heads=None,
-    learning_rate=1e-3,
+    learning_rate=1e-4,
     clipnorm=10.0,
     jit_compile="auto",
 ):
@@ -34,14 +34,14 @@ def memory_model(
         units: of that controller, or of another cell given by name.
         slots, slot_width, read_heads: of a memory given by name; None for what its cell has by default, 128, 20 and 1
             in an NTM, 32, 16 and 4 in a DNC.
-        learning_rate: of Adam, a number or a `keras.optimizers.schedules.LearningRateSchedule`.
+        learning_rate: of RMSprop, a number or a `keras.optimizers.schedules.LearningRateSchedule`.
         clipnorm: the norm to which all gradients together are clipped, None for no clipping.
         jit_compile: as in `keras.Model.compile`, which leaves it off on a CPU; `True` compiles a step for each length
             (seconds), and makes steps of few rows several times as fast.
 
     Returns:
-        A `keras.Model` from `(B, T, D)` to logits `(B, T, bits)`, compiled with Adam, `ks.losses.BitCrossentropy`, and
-        the metrics `bits_per_sequence` and `exact_sequences`, all of which look at the steps of the sample weights
+        A `keras.Model` from `(B, T, D)` to logits `(B, T, bits)`, compiled with RMSprop (momentum 0.9, as in the
+        papers), `ks.losses.BitCrossentropy`, and the metrics `bits_per_sequence` and `exact_sequences`, all of which look at the steps of the sample weights
         alone.
 
     Raises:
@@ -72,7 +72,7 @@ def memory_model(
     logits = keras.layers.Activation("linear", dtype="float32", name="logits")(x)
     model = keras.Model(inputs, logits, name="memory")
     model.compile(
-        keras.optimizers.Adam(learning_rate, global_clipnorm=clipnorm),
+        keras.optimizers.RMSprop(learning_rate, momentum=0.9, global_clipnorm=clipnorm),
         BitCrossentropy(),
         weighted_metrics=[BitsPerSequence(), ExactSequences()],
         jit_compile=jit_compile,
