@@ -6,12 +6,13 @@
     python benchmarks/algorithmic_report.py                               # the figure
 
 Protocol. Sequences to train on are drawn anew by the seed of the training, and none is seen twice but by chance. After
-every so many (`every`), 200 validation sequences of each judged size are answered; a training ends when the bits per
-sequence of all sizes with a bar are below it, or with its budget. Then 1,000 test sequences of each size are answered,
-which nothing was chosen by. Bits per sequence is the cross-entropy of all bits of an answer, in bits. Validation and
-test sequences are the same for all seeds. `curve` has, for each validation, the sequences seen, the mean over those
-trained on since the one before, and the validation bits; `seconds` are wall time with all compilation and validation,
-`cpu_seconds` the process's. `not_finite` counts steps with a gradient that is no finite number.
+every so many (`every`), 200 validation sequences of each judged size are answered, others each time; a training is
+solved, and ends, when the bits per sequence of all sizes with a bar were below it four times in a row, or ends with its
+budget. Then 1,000 test sequences of each size are answered, which nothing was chosen by. Bits per sequence is the
+cross-entropy of all bits of an answer, in bits. Validation and test sequences are the same for all seeds. `curve` has,
+for each validation, the sequences seen, the mean over those trained on since the one before, and the validation bits;
+`seconds` are wall time with all compilation and validation, `cpu_seconds` the process's. `not_finite` counts steps with
+a gradient that is no finite number.
 
 Settings stand in algorithmic_settings.py. Results are merged into benchmarks/results/algorithmic.json, one entry a task
 and seed; what is there is not run again.
@@ -32,7 +33,8 @@ from keras import ops
 import keras_seq as ks
 
 KEYS = ("task", "seed")
-VALIDATION, TEST = 1_000_000, 2_000_000  # seeds that no training has
+VALIDATION, TEST = 1_000_000, 3_000_000  # seeds that no training has
+IN_A_ROW = 4
 
 
 @keras.saving.register_keras_serializable("benchmarks")
@@ -70,11 +72,11 @@ def run(settings, seed):
     model.optimizer = Watched.from_config(model.optimizer.get_config())
     model.optimizer.build(model.trainable_variables)
     budget = settings.get("steps", 0) * settings["batch_size"] or settings["sequences"]
-    curve, seen, solved, wall, cpu = [], 0, None, time.perf_counter(), time.process_time()
+    curve, seen, held, solved, wall, cpu = [], 0, 0, None, time.perf_counter(), time.process_time()
     while seen < budget and not (solved and "steps" not in settings):
         seen += settings["every"]
         history = model.fit(dataset, verbose=0).history
-        scores = judged(model, settings, 200, VALIDATION)
+        scores = judged(model, settings, 200, VALIDATION + len(curve))
         curve.append(
             {
                 "sequences": seen,
@@ -83,7 +85,8 @@ def run(settings, seed):
             }
         )
         print(json.dumps({"seconds": round(time.perf_counter() - wall), **curve[-1]}), flush=True)
-        if solved is None and all(scores[name]["bits"] < bar for name, bar in settings["bars"].items()):
+        held = held + 1 if all(scores[name]["bits"] < bar for name, bar in settings["bars"].items()) else 0
+        if solved is None and held == IN_A_ROW:
             solved = {"sequences": seen, **_seconds(wall, cpu)}
     return {
         "solved": solved,

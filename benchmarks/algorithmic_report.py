@@ -15,6 +15,7 @@ NAMES = {
     "dnc_repeat_copy_20k": "the same, 20,000 steps",
     "ntm_recall": "associative recall, NTM 128 × 20",
 }
+OTHERS = {"ours_graph": "ours, plain graph", "graph": "`keras.layers.RNN`", "public": "PyTorch `dnc`"}
 
 
 def _by_task(results):
@@ -65,12 +66,12 @@ def speed(results):
                 f"{run['cell'].upper()} {slots} × {run['slot_width']}",
                 f"{batch} × {steps}",
                 f"{1000 / ours:.1f}",
-                *(f"{spent[name]['wall'] / ours:.2f}" if name in spent else "" for name in ("graph", "public")),
-                *(f"{peaks[name]:.0f} MB" if name in peaks else "" for name in ("ours", "graph", "public")),
+                *(f"{spent[name]['wall'] / ours:.1f}" if name in spent else "" for name in OTHERS),
+                *(f"{peaks[name]:.0f} MB" if name in peaks else "" for name in ("ours", *OTHERS)),
             ]
         )
-    head = ["memory", "B × T", "steps / s", "times `keras.layers.RNN`", "times PyTorch `dnc`", "peak memory"]
-    return [*head, "`keras.layers.RNN`", "PyTorch `dnc`"], rows
+    head = ["memory", "B × T", "steps a second", *(f"times {name}" for name in OTHERS.values()), "peak memory"]
+    return [*head, *OTHERS.values()], rows
 
 
 def draw(path=FIGURE):
