@@ -87,3 +87,15 @@ def test_the_lines_on_forecasting_run(tmp_path):
     assert "24 ds y y-lo-80 y-hi-80 y-lo-90 y-hi-90" in out
     assert (tmp_path / "forecast.png").read_bytes().startswith(b"\x89PNG")
     assert ks.saving.read_card(tmp_path / "saved_models" / "load")["kind"] == "forecast"
+
+
+def test_the_lines_on_memory_run(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = [block for block in blocks if "memory_model" in block]
+    assert len([line for line in code.splitlines() if line]) <= 10
+    quick = code.replace("batches=1000", "batches=2, buckets=1").replace("epochs=8", "epochs=1")
+    quick = quick.replace("length=(1, 20)", "length=(1, 2)").replace("jit_compile=True", "slots=7, units=5")
+    assert len(quick) < len(code) + 20
+    out = run_code(f"{quick}\nprint('trace', trace['read_weights'].shape)", tmp_path)
+    assert "trace (1, 81, 1, 7)" in out
+    assert (tmp_path / "copy.png").read_bytes().startswith(b"\x89PNG")

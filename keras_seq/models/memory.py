@@ -41,8 +41,8 @@ def memory_model(
 
     Returns:
         A `keras.Model` from `(B, T, D)` to logits `(B, T, bits)`, compiled with RMSprop (momentum 0.9, as in the
-        papers), `ks.losses.BitCrossentropy`, and the metrics `bits_per_sequence` and `exact_sequences`, all of which look at the steps of the sample weights
-        alone.
+        papers), `ks.losses.BitCrossentropy`, and the metrics `bits_per_sequence` and `exact_sequences`; all of these
+        look at the steps of the sample weights alone.
 
     Raises:
         ValueError: for a cell that is not known, and arguments that do not go with it.
