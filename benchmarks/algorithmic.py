@@ -1,6 +1,6 @@
 """Tasks that need a memory: copy, repeat copy and associative recall, by an NTM and a DNC.
 
-    python benchmarks/algorithmic.py ntm_copy --seeds 4
+    python benchmarks/algorithmic.py ntm_copy --seeds 0 1 2 3
     python benchmarks/algorithmic.py dnc_copy dnc_repeat_copy ntm_recall lstm_copy
     python benchmarks/algorithmic.py ntm_copy_20k dnc_repeat_copy_20k     # so many steps, whether solved or not
     python benchmarks/algorithmic_report.py                               # the figure
@@ -106,10 +106,10 @@ def _seconds(wall, cpu):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", nargs="+", choices=TASKS, metavar="TASK", help=", ".join(TASKS))
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     arguments = parser.parse_args()
     for task in arguments.tasks:
-        for seed in range(arguments.seeds):
+        for seed in arguments.seeds:
             entry = {"task": task, "seed": seed, "settings": TASKS[task]}
             if any(entry.items() <= done.items() for done in results_file.read("algorithmic")):
                 continue

@@ -5,7 +5,7 @@ that sequences are judged at, `bars` the bits per sequence that each must stay b
 on validation sequences. One that is not solved ends after `sequences`; with `steps` it goes on for so many steps.
 """
 
-_COPY = {"task": "copy", "sizes": {"length": [1, 20], "bits": 8}, "batch_size": 1, "every": 500, "sequences": 60_000}
+_COPY = {"task": "copy", "sizes": {"length": [1, 20], "bits": 8}, "batch_size": 1, "every": 500, "sequences": 30_000}
 _COPY["judged"] = {"20": {"length": 20}, "40": {"length": 40}, "80": {"length": 80}}
 _COPY["bars"] = {"20": 0.01, "40": 1.0, "80": 1.0}
 _NTM = {"cell": "ntm", "slots": 128, "slot_width": 20, "controller": "feed_forward", "units": 100}
