@@ -5,6 +5,15 @@ BIN := $(VENV)/bin
 OLDEST := tensorflow==2.20.0 keras==3.13.0 pandas==2.2.2 numpy==2.0.2 typer==0.20.0 rich==13.0.0 \
 	scikit-learn==1.5.0 pyarrow==17.0.0 hypothesis==6.112.0 pytest==8.0.0 pytest-xdist==3.6.0
 
+# Tests of what is written for both backends.
+JAX_TESTS := attention backend cells decoding kernels layers memory transformer \
+	data/test_pair_dataset.py data/test_streams.py \
+	diagnostics/test_gradient_flow.py diagnostics/test_gradient_flow_differences.py diagnostics/test_jacobians.py \
+	models/test_averaging.py models/test_encoder_decoder.py models/test_forecasting_model.py models/test_memory_model.py \
+	models/test_network_parts.py models/test_seq2seq_model.py models/test_strategies.py models/test_translate.py \
+	test_bits.py test_bleu.py test_forecast_losses.py test_forecast_metrics.py test_losses.py test_metrics.py \
+	test_optimizers.py test_token_losses.py
+
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test test-oldest lint format clean
@@ -16,13 +25,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 tests/attention tests/backend tests/cells tests/decoding tests/kernels \
-		tests/layers tests/memory tests/transformer tests/data/test_streams.py tests/data/test_pair_dataset.py \
-		tests/test_losses.py tests/test_token_losses.py tests/test_bits.py tests/test_bleu.py tests/test_metrics.py tests/test_optimizers.py \
-		tests/test_forecast_losses.py tests/test_forecast_metrics.py \
-		tests/models/test_averaging.py tests/models/test_encoder_decoder.py tests/models/test_network_parts.py \
-		tests/models/test_seq2seq_model.py tests/models/test_translate.py tests/models/test_strategies.py \
-		tests/models/test_forecasting_model.py
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 $(addprefix tests/,$(JAX_TESTS))
 
 test-oldest:
 	$(MAKE) test VENV=.venv-oldest PINS='$(strip $(OLDEST))'

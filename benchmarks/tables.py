@@ -13,6 +13,7 @@ from pathlib import Path
 import algorithmic_report
 import clockwork_report
 import forecasting_report
+import gradient_report
 import recurrent_report
 import results_file
 import speed_report
@@ -229,6 +230,14 @@ def memory_speed():
     return table(*algorithmic_report.speed(results_file.read("memory_speed")))
 
 
+def copy_memory():
+    return table(*gradient_report.copy_memory())
+
+
+def gradient_flow():
+    return table(*gradient_report.gradient_flow())
+
+
 def number(value):
     return "" if value is None else f"{value:.3f}"
 
@@ -252,7 +261,8 @@ def filled(text):
     forecast_tables = (forecasting, forecasting_frames, forecasting_speed)
     clockwork_tables = (clockwork_wave, clockwork_adding, clockwork_speed)
     memory_tables = (algorithmic, memory_speed)
-    of_papers = (*clockwork_tables, *memory_tables)
+    gradient_tables = (copy_memory, gradient_flow)
+    of_papers = (*clockwork_tables, *memory_tables, *gradient_tables)
     for make in (*text_tables, *forecast_tables, *of_papers, *recurrent_tables, *speed_tables):
         marker = f"<!-- table: {make.__name__} -->"
         if marker in text:

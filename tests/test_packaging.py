@@ -24,7 +24,7 @@ ALLOWED = {
         "models/strings.py",
         "models/forecast_serving.py",
     ),
-    "pandas": ("data/", "cli/"),
+    "pandas": ("data/", "cli/", "diagnostics/"),
     "jax": ("backend/jax.py",),
     "sklearn": ("cli/",),
     "typer": ("cli/",),

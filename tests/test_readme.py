@@ -99,3 +99,16 @@ def test_the_lines_on_memory_run(tmp_path):
     out = run_code(f"{quick}\nprint('trace', trace['read_weights'].shape)", tmp_path)
     assert "trace (1, 81, 1, 7)" in out
     assert (tmp_path / "copy.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_lines_on_gradients_run(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = [block for block in blocks if "gradient_flow" in block]
+    before = (
+        "import keras, numpy as np, keras_seq as ks\n"
+        "layer, sequences = ks.layers.GRU(3), np.ones((4, 9, 2))\n"
+        "model = keras.Sequential([keras.Input((9, 2)), layer, keras.layers.Dense(1)])\n"
+        "model.compile('adam', 'mse')\nx, y = sequences, np.ones((4, 1))\n"
+    )
+    assert "gru h:" in run_code(before + code, tmp_path)
+    assert (tmp_path / "flow.png").read_bytes().startswith(b"\x89PNG")

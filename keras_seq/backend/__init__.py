@@ -1,8 +1,8 @@
 """The loop over time, for the backend that Keras runs on.
 
-`loop.py` holds what is the same everywhere; `tensorflow.py` and `jax.py` hold the primitives that it, the kernels and
-the decoders stand on: `gather`, `cut`, `every`, `scan`, `spec_of`, `Chunks`, `with_gradient`, `compiled`, `program`.
-This is the only code that is written twice.
+`loop.py` holds what is the same everywhere; `tensorflow.py` and `jax.py` hold the primitives that it, the kernels, the
+decoders and the diagnostics stand on: `gather`, `cut`, `every`, `scan`, `spec_of`, `Chunks`, `with_gradient`,
+`gradient_program`, `compiled`, `program`. This is the only code that is written twice.
 """
 
 import keras

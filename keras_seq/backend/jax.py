@@ -101,6 +101,22 @@ def program(function, layer, ranks):
     return lambda *arguments: run([variable.value for variable in layer.variables], *arguments)
 
 
+def gradient_program(function, variables):
+    """`run(at, *arguments) -> (value, others, gradient)`, compiled, for `function(at, *arguments) -> (value, others)`.
+
+    `at` is a list of tensors, and so is the gradient of the scalar `value` with respect to it. `variables` are read at
+    each call; what the function assigns to any is dropped.
+    """
+
+    @jax.jit
+    def run(values, at, *arguments):
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+            (value, others), gradient = jax.value_and_grad(function, has_aux=True)(at, *arguments)
+        return value, others, gradient
+
+    return lambda *arguments: run([variable.value for variable in variables], *arguments)
+
+
 def with_gradient(forward, backward):
     """A function of one nest, `forward(arguments) -> (results, kept)`, whose gradient is
     `backward(arguments, kept, d_results)`, a nest like the arguments, None where there is none."""

@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import tensorflow as tf
 from keras import tree
 
@@ -206,6 +207,24 @@ def compiled(function):
 def program(function, layer, ranks):
     """`function` of integer tensors of these ranks as one program, which reads a layer's variables at each call."""
     return tf.function(function, [tf.TensorSpec([None] * rank, tf.int32) for rank in ranks], autograph=False)
+
+
+def gradient_program(function, variables):
+    """`run(at, *arguments) -> (value, others, gradient)`, compiled, for `function(at, *arguments) -> (value, others)`.
+
+    `at` is a list of tensors, and so is the gradient of the scalar `value` with respect to it. `variables` are read at
+    each call; what the function assigns to any is dropped.
+    """
+
+    def run(at, *arguments):
+        at = [tf.convert_to_tensor(one) for one in at]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(at)
+            with keras.StatelessScope():
+                value, others = function(at, *arguments)
+        return value, others, tape.gradient(value, at, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    return tf.function(run, autograph=False)
 
 
 def with_gradient(forward, backward):

@@ -1,7 +1,20 @@
-"""Pictures of what models do."""
+"""Pictures of what models do, and how far back their gradients travel."""
 
 from keras_seq.diagnostics.attention import attention_map
+from keras_seq.diagnostics.flow import GradientFlow
 from keras_seq.diagnostics.forecasts import plot_backtest, plot_error_by_horizon, plot_forecast
+from keras_seq.diagnostics.gradient_flow import gradient_flow
+from keras_seq.diagnostics.jacobians import jacobian_norms, spectral_radius
 from keras_seq.diagnostics.memory import plot_memory
 
-__all__ = ["attention_map", "plot_backtest", "plot_error_by_horizon", "plot_forecast", "plot_memory"]
+__all__ = [
+    "GradientFlow",
+    "attention_map",
+    "gradient_flow",
+    "jacobian_norms",
+    "plot_backtest",
+    "plot_error_by_horizon",
+    "plot_forecast",
+    "plot_memory",
+    "spectral_radius",
+]

@@ -66,7 +66,7 @@ class StreamingRNN(keras.layers.Layer):
     def get_initial_state(self, batch_size):
         """What a sequence starts from: a dict from the names of states to tensors."""
         states = self.rnn.get_initial_state(batch_size)
-        named = dict(zip(_names(self.cell, states), tree.flatten(states), strict=True))
+        named = dict(zip(state_names(self.cell, states), tree.flatten(states), strict=True))
         if self._holds and self._shown is None:
             size = output_size(self.cell)
             zeros = map_sizes(lambda shape: ops.zeros((batch_size, *shape), self.compute_dtype), size)
@@ -185,11 +185,11 @@ def _state_shown(cell, sequences_shape):
     return shown_state(output, states, new_states)
 
 
-def _names(cell, states):
+def state_names(cell, states):
     """A name for each tensor in the nest of a cell's states: `h`, `c`, or where it stands in the nest."""
     if isinstance(cell, StackedRNNCells):
         pairs = enumerate(zip(cell.cells, states, strict=True))
-        return [_joined(i, name) for i, (one, its_states) in pairs for name in _names(one, its_states)]
+        return [_joined(i, name) for i, (one, its_states) in pairs for name in state_names(one, its_states)]
     if isinstance(cell, KernelCell) and len(states) <= 2:
         return list(cell.state_names[: len(states)])
     if len(states) == 1 and isinstance(states[0], dict):  # a cell that names its states

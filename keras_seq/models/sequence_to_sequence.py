@@ -104,6 +104,13 @@ class Seq2Seq(keras.Model):
             raise InputError("`predict` gives logits, of ids of both sides: for strings call `translate(texts)`.")
         return super().predict(x, **kwargs)
 
+    def as_batch(self, x, y=None, sample_weight=None):
+        """All rows as the one batch `(x, y, sample_weight)` that the loss is given: strings become ids."""
+        if not are_strings(x):
+            return x, y, sample_weight
+        (batch,) = self._pairs(x, y, batch_size=len(x), sample_weight=sample_weight)
+        return *batch, None
+
     def _pairs(self, sources, targets=None, batch_size=None, shuffle=False, **kwargs):
         """The dataset of two lists of strings, or an error for what does not go with strings."""
         for name in ("validation_split", "sample_weight", "class_weight"):

@@ -128,6 +128,14 @@ class TextClassifier(keras.Model):
                 raise InputError(f"Argument `{name}` has {len(value)} rows, the texts are {len(rows)}.")
         return {"x": self._batches(rows, tuple(given.values()), batch_size, shuffle)}
 
+    def as_batch(self, x, y=None, sample_weight=None):
+        """All rows as the one batch `(x, y, sample_weight)` that the loss is given: strings become ids."""
+        given = self._as_ids(x, y, sample_weight, batch_size=len(x))
+        if not are_strings(x):
+            return tuple(given.get(name) for name in ("x", "y", "sample_weight"))
+        columns = iter(next(iter(given["x"])) if y is not None or sample_weight is not None else given["x"])
+        return next(columns), *(None if one is None else next(columns) for one in (y, sample_weight))
+
     def _encoded(self, y):
         """Targets as the loss wants them: indices `(N,)`, or zeros and ones `(N, C)`."""
         from keras_seq.data.targets import encoded_labels, many_hot

@@ -1,4 +1,4 @@
-"""Generated tasks: what is asked for can be read off the inputs, and the baselines are those that the docstrings state."""
+"""Generated tasks: what is asked for can be read off the inputs; baselines are those that the docstrings state."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,206 @@
+"""The gradient of a model's loss with respect to the states of its recurrent layers, on the loop's perturbation seam.
+
+A term `p[t]`, zero, is added to each state as it leaves step t. Then dL/dp[t] is dL/ds[t], and all of them come from
+one forward and one backward pass. The layers are lent another `inner_loop` for as long as the model is traced.
+"""
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from keras_seq import compat
+from keras_seq.backend import native
+from keras_seq.errors import InputError
+from keras_seq.layers.rnn import RNN
+from keras_seq.layers.stacked import asks_for, cells_within
+from keras_seq.layers.states import in_form_of
+from keras_seq.layers.streaming_rnn import state_names
+
+_STOCK = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell)
+_NOTHING = object()
+
+
+@dataclass
+class Call:
+    """One call of a recurrent layer within the model, and gradients with respect to what it computes.
+
+    Attributes:
+        layer: the layer.
+        nth: how often the layer was called before.
+        names: of the states that are floats.
+        keep: booleans `(B, T)`, false at masked steps, in the order of time.
+        specs: shapes and dtypes: first for each of the states over time `(B, T, ...)`, then of the outputs,
+            `(B, T, ...)` or `(B, ...)`, then of the states at the end `(B, ...)`.
+        gradients: arrays of those shapes, in the order of reading. Those with respect to outputs and to the states at
+            the end are what comes in from outside of the layer.
+    """
+
+    layer: Any
+    nth: int
+    names: list
+    keep: Any
+    specs: list = field(default_factory=list)
+    gradients: list = field(default_factory=list)
+
+
+class StateGradients:
+    """Measures one model on batches of one form; compiled once, when it is first called.
+
+    Args:
+        model: a compiled model.
+        batch: `(x, y, sample_weight)`, nests of arrays; None where there is none.
+        from_last: whether the loss counts through the last kept step of each output alone.
+    """
+
+    def __init__(self, model, batch, from_last=False):
+        self.model, self.from_last = model, from_last
+        self.layers = [one for one in compat.inner_layers(model) if isinstance(one, keras.layers.RNN)]
+        self.runners = {id(layer): None if isinstance(layer, RNN) else _runner(layer) for layer in self.layers}
+        self.outputs = []
+        # The scope is outside of what is traced: in it, Keras may make the variables of a loss.
+        with keras.StatelessScope(), self._seam() as self.calls:
+            native.spec_of(self._loss, *batch)
+        self._program = native.gradient_program(self._perturbed_loss, model.variables)
+
+    def __call__(self, batch):
+        """The loss of a batch, and a list of `Call`s."""
+        specs = [spec for call in self.calls for spec in call.specs]
+        loss, keeps, gradients = self._program([np.zeros(*spec) for spec in specs], *batch)
+        gradients = iter(map(ops.convert_to_numpy, gradients))
+        return float(loss), [
+            replace(call, keep=ops.convert_to_numpy(keep), gradients=[next(gradients) for _ in call.specs])
+            for call, keep in zip(self.calls, keeps, strict=True)
+        ]
+
+    def _loss(self, x, y, sample_weight):
+        told = {"training": False}
+        outputs = self.model(x, **(told if asks_for(self.model.call, "training") else {}))
+        self.outputs = [tuple(one.shape) for one in tree.flatten(outputs)]
+        outputs = tree.map_structure(_through_last, outputs) if self.from_last else outputs
+        told = told if asks_for(self.model.compute_loss, "training") else {}
+        return self.model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, **told)
+
+    def _perturbed_loss(self, perturbations, *batch):
+        with self._seam(iter(perturbations)) as calls:
+            loss = self._loss(*batch)
+        return loss, [call.keep for call in calls]
+
+    @contextlib.contextmanager
+    def _seam(self, perturbations=None):
+        """Within it, each call of a recurrent layer takes what it wants of `perturbations`, and is noted in a list."""
+        calls = []
+        with contextlib.ExitStack() as stack:
+            for layer in self.layers:
+                stack.enter_context(_replaced(layer, "inner_loop", self._loop_of(layer, perturbations, calls)))
+                stack.enter_context(by_loop(layer))
+            yield calls
+
+    def _loop_of(self, layer, perturbations, calls):
+        """What stands in for `layer.inner_loop`, with its signature, be the layer ours or Keras's."""
+        own, runner = layer.inner_loop, self.runners[id(layer)]
+
+        def inner_loop(sequences, initial_state, mask=None, training=False, **how):
+            first, mask = tree.flatten(sequences)[0], tree.flatten(mask)[0]
+            lead = (_known(layer, first.shape[0], "rows"), _known(layer, first.shape[1], "time steps"))
+            keep = ops.ones(lead, "bool") if mask is None else ops.cast(mask, "bool")
+            states = initial_state if runner is None else in_form_of(runner.get_initial_state(lead[0]), initial_state)
+            call = Call(layer, sum(one.layer is layer for one in calls), _names(layer.cell, states), keep)
+            calls.append(call)
+            added = tree.map_structure(lambda s: ops.zeros((*lead, *s.shape[1:]), s.dtype), states)
+            added = _perturbed(added, perturbations, call.specs)
+            if how.get("perturbation") is not None:  # the model's own
+                added = tree.map_structure(ops.add, added, how["perturbation"])
+            how = {**how, "perturbation": added} if perturbations is not None else how
+            if runner is None:
+                output, *others = own(sequences, states, mask, training, **how)
+            else:
+                if not runner.built:
+                    runner.build(first.shape)
+                output, *others = runner.inner_loop(sequences, states, mask, training, **how)
+                others = [tree.pack_sequence_as(initial_state, tree.flatten(others[0]))]
+            output = _perturbed(output, perturbations, call.specs)
+            others[0] = _perturbed(others[0], perturbations, call.specs)
+            return (output, *others) if runner is None else (output, output, *others)
+
+        return inner_loop
+
+
+@contextlib.contextmanager
+def by_loop(layer):
+    """Within it, a layer that is to run by a kernel or cuDNN, which show no states, runs by the loop."""
+    with contextlib.ExitStack() as stack:
+        if getattr(layer, "use_cudnn", None) is True:
+            stack.enter_context(_replaced(layer, "use_cudnn", "auto"))
+        for cell in cells_within(layer.cell):
+            if getattr(cell, "implementation", None) in ("kernel", "cudnn"):
+                stack.enter_context(_replaced(cell, "implementation", "loop"))
+        yield
+
+
+def _runner(layer):
+    """A layer of ours that runs the cell of one of Keras's, with its weights; the model does not know of it."""
+    flags = ("return_sequences", "go_backwards", "unroll", "zero_output_for_mask")
+    own = {name: getattr(layer, name, False) for name in flags}
+    return RNN(layer.cell, **own, name=layer.name, dtype=layer.dtype_policy)
+
+
+@contextlib.contextmanager
+def _replaced(thing, name, value):
+    """An attribute of one object, set past Keras's tracking and put back, or taken away, at the end."""
+    before = vars(thing).get(name, _NOTHING)
+    object.__setattr__(thing, name, value)
+    try:
+        yield
+    finally:
+        if before is _NOTHING:
+            object.__delattr__(thing, name)
+        else:
+            object.__setattr__(thing, name, before)
+
+
+def _perturbed(tensors, perturbations, specs):
+    """A nest of tensors with the next of `perturbations` (none if None) added to each of floats; notes their `specs`.
+
+    In half precision they are float32: their gradients then are, too.
+    """
+
+    def plus(tensor):
+        dtype = keras.backend.standardize_dtype(tensor.dtype)
+        if not keras.backend.is_float_dtype(dtype):
+            return tensor
+        specs.append((tuple(tensor.shape), "float64" if dtype == "float64" else "float32"))
+        return tensor if perturbations is None else tensor + ops.cast(next(perturbations), dtype)
+
+    return tree.map_structure(plus, tensors)
+
+
+def _names(cell, states):
+    """Names of the states that are floats."""
+    names = ["h", "c"][: len(states)] if isinstance(cell, _STOCK) else state_names(cell, states)
+    floats = [keras.backend.is_float_dtype(keras.backend.standardize_dtype(s.dtype)) for s in tree.flatten(states)]
+    return [name for name, is_float in zip(names, floats, strict=True) if is_float]
+
+
+def _known(layer, size, what):
+    if size is None:
+        raise InputError(
+            f"Layer {layer.name!r} reads a number of {what} that only the values of a batch say, and its gradient "
+            "cannot be read off: measure the part of the model from there on, on what it is given."
+        )
+    return size
+
+
+def _through_last(output):
+    """An output `(B, T, ...)` through whose last kept step alone a gradient flows; any other as it is."""
+    if len(output.shape) < 3:
+        return output
+    mask = compat.mask_of(output)
+    keep = ops.ones(ops.shape(output)[:2], "bool") if mask is None else ops.cast(mask, "bool")
+    steps = ops.arange(ops.shape(output)[1])
+    last = ops.max(ops.where(keep, steps, -1), axis=1, keepdims=True)  # (B, 1)
+    is_last = ops.reshape(steps == last, (*ops.shape(keep), *[1] * (len(output.shape) - 2)))
+    return compat.with_mask(ops.where(is_last, output, ops.stop_gradient(output)), mask)
