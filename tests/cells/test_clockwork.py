@@ -9,9 +9,9 @@ import keras_seq as ks
 from keras_seq.cells.clockwork import clockwork_step, slow_to_fast
 from keras_seq.kernels import kernel
 from tests import oracle
-from tests.cases import TANH, arrays, close, op_by_op, randomize
+from tests.cases import TANH, arrays, close, dtype_of, op_by_op, randomize
 from tests.kernels.recurrences import results_and_gradients
-from tests.streams import check
+from tests.streams import streamed
 
 L, K = ks.layers, keras.layers
 B, T, D = 3, 23, 2
@@ -22,7 +22,9 @@ FORMS = {
     "1-3-4-7": ((1, 3, 4, 7), (1, 2, 3, 1)),
     "none-of-1": ((2, 3), (2, 1)),
 }
-every_form = pytest.mark.parametrize("form", FORMS)
+# Rows that all start at 0 or have begun, each at its own time; whole or masked.
+CASES = [(form, kind) for form in FORMS for kind in ("anew", "begun-masked")]
+CASES += [("1-2-3", kind) for kind in ("anew-masked", "begun")]
 every_way = pytest.mark.parametrize("way", ["loop", "kernel"])
 
 
@@ -59,11 +61,10 @@ def batch(rng, form):
     return rng.normal(size=(B, T, D)), mask, states
 
 
-@every_form
+@pytest.mark.parametrize(("form", "kind"), CASES)
 @every_way
-@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
-@pytest.mark.parametrize("begun", [False, True], ids=["anew", "begun"])
-def test_against_the_oracle(form, way, masked, begun, rng):
+def test_against_the_oracle(form, kind, way, rng):
+    masked, begun = "masked" in kind, "begun" in kind
     layer = layer_of(form, rng, implementation=way)
     x, mask, states = batch(rng, form)
     mask, states = mask if masked else None, states if begun else None
@@ -168,11 +169,11 @@ def test_parts_of_a_sequence_equal_the_whole(way, rng):
     kept.set_weights(whole.get_weights())
     _, _, ends = by_oracle(whole, x, mask=mask)
     with op_by_op():
-        for _ in range(2):
-            for part in (slice(0, 5), slice(5, 6), slice(6, T)):
-                found = kept(x[:, part], mask=mask[:, part])[1:]
-            close(found, ends, atol=1e-12, rtol=0)
-            kept.reset_state()
+        for part in (slice(0, 5), slice(5, 6), slice(6, T)):
+            found = kept(x[:, part], mask=mask[:, part])[1:]
+        close(found, ends, atol=1e-12, rtol=0)
+        kept.reset_state()
+        assert not any(s.any() for s in arrays([v.value for v in kept.states]))
 
 
 def test_a_reset_starts_the_clock_anew(rng):
@@ -187,12 +188,18 @@ def test_a_reset_starts_the_clock_anew(rng):
 
 
 def test_a_stream(rng):
+    """Chunk by chunk; the clock is one of the states by its name, and an integer."""
     layer = layer_of("1-2-3", rng, return_state=False, dtype="float32", activation="tanh", name="clockwork")
-    model = keras.Sequential([keras.Input((None, D)), K.Masking(), layer])
-    x, mask, _ = batch(rng, "1-2-3")
-    states = check(model, (x * mask[..., None]).astype("float32"), rng).get_initial_state(B)
-    assert set(states) == {"clockwork_h", "clockwork_clock"}
-    assert keras.backend.standardize_dtype(states["clockwork_clock"].dtype) == "int32"
+    stream = L.streaming(keras.Sequential([keras.Input((None, D)), layer]))
+    x = rng.normal(size=(B, T, D)).astype("float32")
+    states = stream.get_initial_state(B)
+    assert {name: dtype_of(state) for name, state in states.items()} == {
+        "clockwork_h": "float32",
+        "clockwork_clock": "int32",
+    }
+    with op_by_op():
+        found = streamed(stream, [x[:, :5], x[:, 5:6], x[:, 6:]])
+        close(np.concatenate([arrays(outputs)[0] for outputs in found], axis=1), layer(x), atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
@@ -215,16 +222,15 @@ def test_a_clock_that_half_precision_cannot_count_is_refused():
 
 
 def test_keras_s_bidirectional_runs_the_cell(rng):
-    cell = L.ClockworkRNNCell(4, (1, 3), dtype="float64", activation=TANH)
-    ours, stock = (
-        m.Bidirectional(m.RNN(cell, return_sequences=True, dtype="float64"), dtype="float64") for m in (L, K)
-    )
-    x = rng.normal(size=(B, 5, D))
-    ours(x)
-    stock(x)
-    randomize(ours, rng)
-    stock.set_weights(ours.get_weights())
-    close(stock(x), ours(x), atol=1e-12)
+    cell = L.ClockworkRNNCell(4, (1, 3))
+    ours, stock = (m.Bidirectional(m.RNN(cell, return_sequences=True)) for m in (L, K))
+    x = rng.normal(size=(B, 5, D)).astype("float32")
+    with op_by_op():
+        ours(x)
+        stock(x)
+        randomize(ours, rng)
+        stock.set_weights(ours.get_weights())
+        close(stock(x), ours(x), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -249,11 +255,13 @@ def test_arguments_that_cannot_be(arguments, words):
         L.ClockworkRNN(**arguments)
 
 
-def test_a_clock_goes_round_whatever_it_starts_at(rng):
-    """Periods whose common multiple no integer holds, too."""
-    primes = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
-    for way in ("loop", "kernel"):
-        layer = L.ClockworkRNN(len(primes), primes, return_state=True, implementation=way)
+@every_way
+def test_a_clock_goes_round_whatever_it_starts_at(way):
+    """Periods whose common multiple no int32 holds, too."""
+    for periods, cycle in (((2, 3), 6), ((2**29 - 1, 2**30 - 1), 2**30)):
+        layer = L.ClockworkRNN(2, periods, return_state=True, implementation=way)
         layer.build((None, None, D))
-        _, _, clock = layer(np.ones((1, 3, D)), initial_state=[np.zeros((1, 12)), np.array([[2**30 - 1]], "int32")])
-        assert int(clock[0, 0]) == 2
+        clock = np.array([[2**30 - 1], [-1]], "int32")
+        with op_by_op():
+            _, _, found = layer(np.ones((2, 3, D)), initial_state=[np.zeros((2, 2)), clock])
+        np.testing.assert_array_equal(found, (clock + 3) % cycle)

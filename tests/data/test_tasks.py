@@ -1,4 +1,4 @@
-"""Generated tasks: what is asked for can be read off the inputs; baselines are those that the docstrings state."""
+"""Generated tasks: what is asked for can be read off the inputs; the baselines are those of the docstrings."""
 
 import numpy as np
 import pytest
