@@ -41,7 +41,7 @@ SETTINGS = {
     "wave": {
         "clockwork": {"units": 27, "periods": [2**i for i in range(9)], "learning_rate": 0.01},
         "lstm": {"units": 10, "learning_rate": 0.01},
-        "updates": 10_000,
+        "updates": 4_000,
         "updates_an_epoch": 250,
         "batch": 1,
     },
@@ -66,8 +66,6 @@ def model_of(name, settings, features, updates, every_step):
     settings = dict(settings)
     rate = keras.optimizers.schedules.CosineDecay(settings.pop("learning_rate"), updates)
     how = {"implementation": "kernel", "return_sequences": every_step}
-    if every_step:  # nothing comes in: what is generated comes from the biases
-        how["bias_initializer"] = keras.initializers.RandomNormal(stddev=0.5)
     layer = LAYERS[name](**settings, **how)
     model = keras.Sequential([keras.Input((None, features)), layer, keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), "mse", jit_compile=keras.backend.backend() == "jax")
