@@ -8,9 +8,8 @@ from tests.cases import CASES, ON_JAX, H
 from tests.diagnostics.differences import check, eagerly
 
 L = ks.layers
-RECURRENT = [
-    case for case in CASES if case.recurrent or case.name == "Bidirectional"
-]  # On JAX, Keras's norm computes float64 in float32: the smaller the difference, the more of it is rounding.
+RECURRENT = [case for case in CASES if case.recurrent or case.name == "Bidirectional"]
+# On JAX, Keras's norm computes float64 in float32: the smaller the difference, the more of it is rounding.
 ROUNDED = {"tolerance": 2e-3, "epsilon": 3e-3} if ON_JAX else {}
 
 MODELS = {
