@@ -56,6 +56,7 @@ def batch(rng):
 LAYERS = {
     "SimpleRNN": lambda **k: L.SimpleRNN(H, return_sequences=True, **k),
     "LSTM": lambda **k: L.LSTM(H, return_sequences=True, return_state=True, **k),
+    "Clockwork": lambda **k: L.ClockworkRNN(H, (1, 2, 3), return_sequences=True, return_state=True, **k),
     "GRU-last": lambda **k: L.GRU(H, zero_output_for_mask=True, **k),
     "GRU-before": lambda **k: L.GRU(H, return_sequences=True, reset_after=False, go_backwards=True, **k),
     "projected": lambda **k: L.LSTM(H, projection_size=2, return_sequences=True, zero_output_for_mask=True, **k),
@@ -244,7 +245,10 @@ def test_an_export_holds_no_compiled_kernel(way, trained, rng, tmp_path, chosen)
     import tensorflow as tf
 
     inputs = keras.Input((None, D))
-    outputs = L.GRU(H, implementation="kernel")(L.LSTM(H, return_sequences=True, implementation="kernel")(inputs))
+    outputs = inputs
+    for layer in (L.LSTM, L.ClockworkRNN):
+        outputs = layer(4, return_sequences=True, implementation="kernel")(outputs)
+    outputs = L.GRU(H, implementation="kernel")(outputs)
     model = keras.Model(inputs, outputs)
     x, _ = batch(rng)
     if trained:
