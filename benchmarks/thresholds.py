@@ -28,7 +28,16 @@ import keras_seq as ks
 from keras_seq import kernels
 
 FILE = pathlib.Path(kernels.__file__).parent / "thresholds.json"
-LAYERS = ("SimpleRNN", "LSTM", "GRU", "PeepholeLSTM", "LayerNormLSTM", "LayerNormGRU", "LayerNormSimpleRNN")
+LAYERS = (
+    "SimpleRNN",
+    "LSTM",
+    "GRU",
+    "PeepholeLSTM",
+    "LayerNormLSTM",
+    "LayerNormGRU",
+    "LayerNormSimpleRNN",
+    "ClockworkRNN",
+)
 BATCHES = (1, 8, 32, 64, 128)
 WIDTHS = (32, 128, 512)
 STEPS = 192
