@@ -1,14 +1,14 @@
 """The kernel of `ClockworkRNNCell`: its modules one after the other, the slowest first.
 
 No module reads a faster one. So module i, with period T_i, is a simple recurrent network over its own ticks, every
-T_i-th step, and reads there x and what the slower modules said one step before, side by side:
+T_i-th step, and reads there x and what the slower modules said one step before:
 
-    y_i[k] = act([x(t_k), slower(t_k - 1)] [W_i; U_slower] + b_i + y_i[k-1] U_ii)       t_k = t_0 + k T_i
+    y_i[k] = act(x(t_k) W_i + slower(t_k - 1) U_slower + b_i + y_i[k-1] U_ii)           t_k = t_0 + k T_i
     h_i(t) = y_i[k] from t_k on, until the next tick
 
-Each loop holds products of the size of its module alone, T / T_i of them; the rest is one product for all ticks of a
+Each loop holds products of the size of its module alone, T / T_i of them; the rest are two products for all ticks of a
 module. Backpropagation through time is that of `simple_rnn.py`, by hand, module by module; what lies between modules,
-reading at ticks and holding until the next, is left to autodiff.
+reading at ticks, these products, and holding until the next tick, is left to autodiff.
 
 Masked steps do not count: those that are kept are moved to the front of their rows. Where clocks may differ, each row
 has ticks of its own.
@@ -25,7 +25,7 @@ from keras_seq.backend import native
 from keras_seq.kernels.bptt import whole_sequence
 from keras_seq.kernels.kernel import affine, dropped
 from keras_seq.kernels.rows import kept_so_far, to_the_front
-from keras_seq.kernels.simple_rnn import simple_rnn_kernel
+from keras_seq.kernels.simple_rnn import projected_simple_rnn_kernel
 
 LONGEST_CYCLE = 2**30  # an int32, with room for the steps of a sequence
 
@@ -54,8 +54,8 @@ def cycle(periods):
 
 @whole_sequence.register
 def _(kernel: ClockworkKernel, arguments, return_sequences, compiled, by_hand):
-    x, keep, (h, clock), weights, constants = arguments
-    steps, around, simple = ops.shape(x)[1], cycle(kernel.periods), simple_rnn_kernel(kernel.activation)
+    x, keep, (h, clock), weights, (recurrent_kernel, dropout) = arguments
+    steps, around, simple = ops.shape(x)[1], cycle(kernel.periods), projected_simple_rnn_kernel(kernel.activation)
     time, count = ops.mod(clock, around), steps
     if keep is not None:
         so_far, count = kept_so_far(keep), ops.sum(ops.cast(keep, "int32"), axis=1, keepdims=True)  # (B, T), (B, 1)
@@ -65,8 +65,9 @@ def _(kernel: ClockworkKernel, arguments, return_sequences, compiled, by_hand):
     for period, own in reversed(list(zip(kernel.periods, columns, strict=True))):
         ticks = _Together(period, steps) if kernel.anew else _RowByRow(period, steps, time)
         kept = None if keep is None and ticks.all_there else ticks.times < count
-        read = _read(ticks, x, said, constants[1], own)
-        module = (read, kept, [h[:, own]], *_of_module(weights, constants, own))
+        projected = _projected(ticks, x, said, weights, recurrent_kernel, dropout, own)
+        among_itself = (recurrent_kernel[own, own], None if dropout is None else dropout[:, own])
+        module = (projected, kept, [h[:, own]], (), among_itself)
         outputs, (end,) = whole_sequence(simple, module, True, compiled, by_hand)
         said.insert(0, ticks.held(h[:, None, own], outputs))
         ends.insert(0, end)
@@ -112,18 +113,12 @@ class _RowByRow(_Together):
         return native.gather(ops.concatenate([start, outputs], axis=1), ticks_before, rows=True)
 
 
-def _read(ticks, x, slower, dropout, own):
-    """What a module reads at its ticks: x, and what the slower ones said one step before."""
+def _projected(ticks, x, slower, weights, recurrent_kernel, dropout, own):
+    """What a module reads at its ticks, under its weights: x, and what the slower modules said one step before."""
+    kernel, bias = weights
+    projected = affine(ticks.of(x), (kernel[:, own], None if bias is None else bias[own]))
     if not slower:
-        return ticks.of(x)
+        return projected
     said = ops.concatenate([ticks.of(one) for one in slower], axis=-1)
-    mask = None if dropout is None else ops.expand_dims(dropout[:, own.stop :], 1)
-    return ops.concatenate([ticks.of(x), dropped(said, mask)], axis=-1)
-
-
-def _of_module(weights, constants, own):
-    """Weights and constants of a module. What the slower ones say is input to it: their part of U stands below W."""
-    (kernel, bias), (recurrent_kernel, dropout) = weights, constants
-    kernel = ops.concatenate([kernel[:, own], recurrent_kernel[own.stop :, own]], axis=0)
-    bias = None if bias is None else bias[own]
-    return (kernel, bias), (recurrent_kernel[own, own], None if dropout is None else dropout[:, own])
+    said = dropped(said, None if dropout is None else ops.expand_dims(dropout[:, own.stop :], 1))
+    return projected + affine(said, (recurrent_kernel[own.stop :, own], None))

@@ -39,3 +39,9 @@ def simple_rnn_kernel(activation):
         return product_gradient(dropped(before[0], constants[1]), d[0]), None
 
     return Kernel(forward, backward, sums, affine, affine_gradients, mask_at=1)
+
+
+@functools.cache
+def projected_simple_rnn_kernel(activation):
+    """The same over inputs that are projected already: it has no weights, `()`."""
+    return simple_rnn_kernel(activation)._replace(project=lambda p, _: p, unproject=lambda d, *_: (d, ()))
