@@ -27,6 +27,13 @@ def positive_number(name, value):
     raise ValueError(f"Argument `{name}` must be a positive number, got {value!r}.")
 
 
+def number_at_least_zero(name, value):
+    """A number, 0 or more, as a `float`."""
+    if not isinstance(value, bool) and isinstance(value, numbers.Real) and 0 <= value < float("inf"):
+        return float(value)
+    raise ValueError(f"Argument `{name}` must be a number, 0 or more, got {value!r}.")
+
+
 def share(name, value):
     """A share that is dropped, at least 0 and below 1."""
     if not isinstance(value, bool) and isinstance(value, numbers.Real) and 0 <= value < 1:

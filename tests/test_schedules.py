@@ -1,4 +1,6 @@
-"""Inverse-time decay, as a schedule and as a callback: the rate of the formula, in History, and used at each step."""
+"""Schedules and their callbacks: the rate of the formula at each step and in History, before and after a resume."""
+
+import math
 
 import keras
 import numpy as np
@@ -11,6 +13,29 @@ X, Y = np.ones((12, 2), "float32"), np.ones((12, 1), "float32")
 STEPS = 3  # batches of 4
 
 
+def cosine(steps, warmup, final):
+    def rate(t):
+        if t < warmup:
+            return (t + 1) / warmup
+        done = min((t - warmup) / (steps - warmup), 1.0)
+        return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
+
+    return rate
+
+
+# Name of schedule and callback, its arguments, and the share of the rate at t, written out once more.
+CASES = [
+    ("InverseTimeDecay", {"decay": 0.5}, lambda t: 1 / (1 + 0.5 * t)),
+    ("InverseTimeDecay", {"decay": 3.0}, lambda t: 1 / (1 + 3 * t)),
+    ("InverseTimeDecay", {"decay": 0.0}, lambda t: 1.0),
+    ("StepDecay", {"factor": 0.3, "every": 2}, lambda t: 0.3 ** (t // 2)),
+    ("ExponentialDecay", {"decay": 0.2}, lambda t: math.exp(-0.2 * t)),
+    ("CosineDecay", {"steps": 7, "warmup": 3, "final": 0.2}, cosine(7, 3, 0.2)),
+    ("CosineDecay", {"steps": 5}, cosine(5, 0, 0.0)),
+]
+cases = pytest.mark.parametrize(("name", "arguments", "share"), CASES)
+
+
 class Rates(keras.callbacks.Callback):
     """How far each step of plain SGD went, measured on a weight whose gradient is 1 everywhere: the rate it used."""
 
@@ -18,80 +43,122 @@ class Rates(keras.callbacks.Callback):
         self.rates, self.weight = [], 0.0
 
     def on_train_batch_end(self, batch, logs=None):
-        weight = float(self.model.layers[-1].kernel.numpy()[0, 0])
+        getattr(self.model, "jax_state_sync", bool)()
+        weight = float(keras.ops.convert_to_numpy(self.model.layers[-1].kernel)[0, 0])
         self.rates.append(self.weight - weight)
         self.weight = weight
 
 
-def trained(rate, epochs, *callbacks, **arguments):
-    """Fit a linear model whose loss is its output; return History and the rate of each step."""
+@keras.saving.register_keras_serializable("tests")
+def output_itself(_, output):
+    return output
+
+
+def made(rate):
+    """A linear model whose loss is its output."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
-    model.compile(keras.optimizers.SGD(rate), lambda _, output: output)
+    model.compile(keras.optimizers.SGD(rate), output_itself)
+    return model
+
+
+def fitted(model, epochs, *callbacks, **arguments):
+    """History, and the rate of each step."""
     rates = Rates()
-    history = model.fit(
-        X, Y, batch_size=4, epochs=epochs, verbose=0, shuffle=False, callbacks=[*callbacks, rates], **arguments
-    )
-    return model, history.history, rates.rates
+    how = {"batch_size": 4, "epochs": epochs, "verbose": 0, "shuffle": False, **arguments}
+    model.layers[-1].kernel.assign(np.zeros((2, 1)))
+    return model.fit(X, Y, callbacks=[*callbacks, rates], **how).history, rates.rates
 
 
-def formula(rate, decay, t):
-    """float32, as the optimizer has it."""
-    return np.float32(rate / (1 + decay * t))
+def float32(shares, rate=0.1):
+    """As the optimizer has it."""
+    return [np.float32(rate * share) for share in shares]
 
 
-@pytest.mark.parametrize(("rate", "decay"), [(0.1, 0.5), (0.01, 0.1), (1.0, 3.0), (0.3, 0.0)])
-def test_callback_per_epoch(rate, decay):
-    model, history, rates = trained(rate, 4, ks.callbacks.InverseTimeDecay(decay, learning_rate=rate))
-    expected = [formula(rate, decay, epoch) for epoch in range(4)]
+@cases
+def test_callback_per_epoch(name, arguments, share):
+    model = made(0.77)
+    history, rates = fitted(model, 9, getattr(ks.callbacks, name)(**arguments, learning_rate=0.1))
+    expected = float32(map(share, range(9)))
     assert history["learning_rate"] == expected
-    np.testing.assert_allclose(rates, np.repeat(expected, STEPS), rtol=1e-4)
+    np.testing.assert_allclose(rates, np.repeat(expected, STEPS), rtol=1e-4, atol=1e-8)
     assert float(model.optimizer.learning_rate) == expected[-1]
 
 
-def test_callback_per_step():
-    _, history, rates = trained(0.1, 3, ks.callbacks.InverseTimeDecay(0.5, per="step", learning_rate=0.1))
-    expected = [formula(0.1, 0.5, step) for step in range(3 * STEPS)]
-    np.testing.assert_allclose(rates, expected, rtol=1e-4)
+@cases
+def test_callback_per_step(name, arguments, share):
+    callback = getattr(ks.callbacks, name)(**arguments, per="step", learning_rate=0.1)
+    history, rates = fitted(made(0.77), 3, callback)
+    expected = float32(map(share, range(3 * STEPS)))
+    np.testing.assert_allclose(rates, expected, rtol=1e-4, atol=1e-8)
     assert history["learning_rate"] == expected[STEPS - 1 :: STEPS]  # of the last step of the epoch
 
 
 def test_the_callback_starts_from_the_rate_of_the_optimizer():
-    _, history, _ = trained(0.25, 2, ks.callbacks.InverseTimeDecay(1.0))
+    history, _ = fitted(made(0.25), 2, ks.callbacks.InverseTimeDecay(1.0))
     assert history["learning_rate"] == [0.25, 0.125]
 
 
-def test_a_resumed_training_goes_on_with_the_right_rate():
-    """From epoch 2, whatever rate the optimizer was left with."""
-    decay = ks.callbacks.InverseTimeDecay(0.5, learning_rate=0.1)
-    _, history, _ = trained(0.77, 4, decay, initial_epoch=2)
-    assert history["learning_rate"] == [formula(0.1, 0.5, epoch) for epoch in (2, 3)]
+@cases
+@pytest.mark.parametrize("per", ["epoch", "step"])
+def test_a_resumed_training_goes_on_with_the_right_rate(tmp_path, name, arguments, share, per):
+    """From epoch 2, in a model that is loaded, by a callback that knows nothing of the first."""
+
+    def callback():
+        return getattr(ks.callbacks, name)(**arguments, per=per, learning_rate=0.1)
+
+    model = made(0.77)
+    _, before = fitted(model, 2, callback())
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    history, after = fitted(loaded, 4, callback(), initial_epoch=2)
+    counts = range(4 * STEPS) if per == "step" else np.repeat(range(4), STEPS)
+    expected = float32(map(share, counts))
+    np.testing.assert_allclose([*before, *after], expected, rtol=1e-4, atol=1e-8)
+    assert history["learning_rate"] == [expected[3 * STEPS - 1], expected[-1]]
 
 
-def test_the_rate_stands_in_the_progress_bar(capsys):
-    model, _, _ = trained(0.1, 1)
-    model.fit(X, Y, epochs=1, verbose=2, callbacks=[ks.callbacks.InverseTimeDecay(0.5, learning_rate=0.125)])
-    assert "learning_rate: 0.125" in capsys.readouterr().out
+@pytest.mark.parametrize("per", ["epoch", "step"])
+def test_a_resumed_training_without_a_rate_to_begin_with_is_warned_of(recwarn, per):
+    model = made(0.1)
+    fitted(model, 2, ks.callbacks.ExponentialDecay(0.5, per=per))
+    assert not [w for w in recwarn if "learning_rate" in str(w.message)]
+    at = f"begins at {per} {2 if per == 'epoch' else 2 * STEPS}.*Give the argument `learning_rate`"
+    with pytest.warns(UserWarning, match=at):
+        fitted(model, 3, ks.callbacks.ExponentialDecay(0.5, per=per), initial_epoch=2)
 
 
-def test_an_optimizer_that_has_a_schedule():
-    schedule = ks.schedules.InverseTimeDecay(0.1, 0.5)
-    with pytest.raises(InputError, match="schedule already"):
-        trained(schedule, 1, ks.callbacks.InverseTimeDecay(0.5))
-
-
-@pytest.mark.parametrize(("rate", "decay"), [(0.1, 0.5), (0.003, 0.07)])
-def test_schedule_per_step(rate, decay):
-    schedule = ks.schedules.InverseTimeDecay(rate, decay)
-    steps = np.array([0, 1, 2, 3, 10, 1000, 123_457])
+@cases
+def test_schedule_per_step(name, arguments, share):
+    schedule = getattr(ks.schedules, name)(0.1, **arguments)
+    steps = [0, 1, 2, 3, 5, 6, 7, 8, 10, 50]
     values = [float(schedule(step)) for step in steps]
-    np.testing.assert_allclose(values, rate / (1 + decay * steps), rtol=2e-7)
-    _, _, rates = trained(schedule, 2)
-    np.testing.assert_allclose(rates, rate / (1 + decay * np.arange(2 * STEPS)), rtol=1e-4)
+    np.testing.assert_allclose(values, [0.1 * share(step) for step in steps], rtol=2e-6, atol=2e-9)
+    assert [schedule.at(step) for step in steps] == pytest.approx([0.1 * share(step) for step in steps], rel=1e-14)
+    _, rates = fitted(made(schedule), 3)
+    np.testing.assert_allclose(rates, [0.1 * share(t) for t in range(3 * STEPS)], rtol=1e-4, atol=1e-8)
 
 
-def test_schedule_per_epoch():
-    _, _, rates = trained(ks.schedules.InverseTimeDecay(0.1, 0.5, steps_per_epoch=STEPS), 3)
-    np.testing.assert_allclose(rates, np.repeat(0.1 / (1 + 0.5 * np.arange(3)), STEPS), rtol=1e-4)
+@cases
+def test_schedule_per_epoch_before_and_after_a_file(tmp_path, name, arguments, share):
+    schedule = getattr(ks.schedules, name)(0.1, **arguments, steps_per_epoch=STEPS, name="decay")
+    model = made(schedule)
+    _, before = fitted(model, 2)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    again = keras.saving.deserialize_keras_object(loaded.optimizer.get_config()["learning_rate"])
+    assert type(again) is type(schedule)
+    expected = {"learning_rate": 0.1, **arguments, "steps_per_epoch": STEPS, "name": "decay"}
+    assert expected.items() <= again.get_config().items() == schedule.get_config().items()
+    assert float(loaded.optimizer.learning_rate) == pytest.approx(0.1 * share(2))  # two epochs are behind it
+    _, after = fitted(loaded, 2)
+    expected = np.repeat([0.1 * share(epoch) for epoch in range(4)], STEPS)
+    np.testing.assert_allclose([*before, *after], expected, rtol=1e-4, atol=1e-8)
+
+
+def test_schedule_far_out():
+    schedule = ks.schedules.InverseTimeDecay(0.003, 0.07)
+    steps = np.array([1000, 123_457, 16_777_216])
+    np.testing.assert_allclose([float(schedule(t)) for t in steps], 0.003 / (1 + 0.07 * steps), rtol=2e-7)
 
 
 @pytest.mark.tensorflow
@@ -100,25 +167,39 @@ def test_the_epoch_changes_at_its_first_step_for_every_number_of_steps():
     import tensorflow as tf
 
     for steps_per_epoch in (1, 3, 7, 10, 41, 49, 83, 107, 1000):
-        schedule = ks.schedules.InverseTimeDecay(1.0, 1.0, steps_per_epoch=steps_per_epoch)
+        epochs = ks.schedules.InverseTimeDecay(1.0, 1.0, steps_per_epoch=steps_per_epoch)
+        stairs = ks.schedules.StepDecay(1.0, 0.99, every=steps_per_epoch)
         firsts = np.arange(1, 60, dtype="int64") * steps_per_epoch
         steps = np.concatenate([firsts, firsts - 1])
-        expected = 1 / (1 + steps // steps_per_epoch)
-        np.testing.assert_allclose(schedule(steps), expected, rtol=2e-7)
-        compiled = tf.function(schedule, jit_compile=True)
-        np.testing.assert_allclose(compiled(tf.constant(steps)), expected, rtol=2e-7)
+        counts = steps // steps_per_epoch
+        for schedule, expected, rtol in ((epochs, 1 / (1 + counts), 2e-7), (stairs, 0.99**counts, 1e-5)):
+            np.testing.assert_allclose(schedule(steps), expected, rtol=rtol)
+            compiled = tf.function(schedule, jit_compile=True)
+            np.testing.assert_allclose(compiled(tf.constant(steps)), expected, rtol=rtol)
 
 
-def test_a_compiled_model_keeps_its_schedule(tmp_path):
-    model, _, _ = trained(ks.schedules.InverseTimeDecay(0.1, 0.5, steps_per_epoch=STEPS, name="decay"), 1)
-    model.compile(model.optimizer, "mse")
-    model.save(tmp_path / "model.keras")
-    copy = keras.saving.load_model(tmp_path / "model.keras")
-    schedule = copy.optimizer._learning_rate
-    assert type(schedule) is ks.schedules.InverseTimeDecay
-    expected = {"learning_rate": 0.1, "decay": 0.5, "steps_per_epoch": STEPS, "name": "decay"}
-    assert schedule.get_config() == expected
-    assert float(copy.optimizer.learning_rate) == pytest.approx(0.1 / 1.5)  # one epoch is behind it
+def test_the_rate_stands_in_the_progress_bar(capsys):
+    model = made(0.1)
+    model.fit(X, Y, epochs=1, verbose=2, callbacks=[ks.callbacks.StepDecay(0.5, 2, learning_rate=0.125)])
+    assert "learning_rate: 0.125" in capsys.readouterr().out
+
+
+@cases
+def test_an_optimizer_that_has_a_schedule(name, arguments, share):
+    model = made(ks.schedules.InverseTimeDecay(0.1, 0.5))
+    with pytest.raises(InputError, match=f"schedule already, which ks.callbacks.{name} would fight"):
+        fitted(model, 1, getattr(ks.callbacks, name)(**arguments))
+
+
+@pytest.mark.parametrize("per", ["epoch", "step"])
+def test_in_half_precision_the_rate_is_that_of_the_inner_optimizer(per):
+    model = made(0.25)
+    model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.25), initial_scale=4.0), output_itself)
+    history, rates = fitted(model, 2, ks.callbacks.ExponentialDecay(0.5, per=per))
+    counts = range(2 * STEPS) if per == "step" else np.repeat(range(2), STEPS)
+    expected = float32((math.exp(-0.5 * t) for t in counts), rate=0.25)
+    np.testing.assert_allclose(rates, expected, rtol=1e-4)
+    assert history["learning_rate"] == expected[STEPS - 1 :: STEPS]
 
 
 @pytest.mark.parametrize(
@@ -126,11 +207,22 @@ def test_a_compiled_model_keeps_its_schedule(tmp_path):
     [
         (lambda: ks.callbacks.InverseTimeDecay(-1), "decay"),
         (lambda: ks.callbacks.InverseTimeDecay(1, per="batch"), "per"),
+        (lambda: ks.callbacks.InverseTimeDecay(1, learning_rate=0), "learning_rate"),
+        (lambda: ks.callbacks.StepDecay(0.5, 0), "every"),
+        (lambda: ks.callbacks.CosineDecay(3, per="batch"), "per"),
         (lambda: ks.schedules.InverseTimeDecay(0, 1), "learning_rate"),
         (lambda: ks.schedules.InverseTimeDecay(0.1, -1), "decay"),
+        (lambda: ks.schedules.InverseTimeDecay(0.1, float("nan")), "decay"),
         (lambda: ks.schedules.InverseTimeDecay(0.1, 1, steps_per_epoch=0), "steps_per_epoch"),
+        (lambda: ks.schedules.StepDecay(0.1, 1.5, 2), "factor"),
+        (lambda: ks.schedules.StepDecay(0.1, 0.5, 2.5), "every"),
+        (lambda: ks.schedules.ExponentialDecay(0.1, "slow"), "decay"),
+        (lambda: ks.schedules.CosineDecay(0.1, 0), "steps"),
+        (lambda: ks.schedules.CosineDecay(0.1, 5, warmup=5), "warmup"),
+        (lambda: ks.schedules.CosineDecay(0.1, 5, warmup=-1), "warmup"),
+        (lambda: ks.schedules.CosineDecay(0.1, 5, final=1.1), "final"),
     ],
 )
 def test_bad_arguments_are_named(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"Argument `{message}`"):
         make()

@@ -2,16 +2,19 @@
 
 from keras_seq.callbacks.averaging import AverageOfLast
 from keras_seq.callbacks.bleu import BleuScore
-from keras_seq.callbacks.rate import InverseTimeDecay
+from keras_seq.callbacks.rates import CosineDecay, ExponentialDecay, InverseTimeDecay, StepDecay
 from keras_seq.callbacks.resuming import EpochSeed, ResumableEarlyStopping, SafeBackup
 from keras_seq.callbacks.states import ResetStates
 
 __all__ = [
     "AverageOfLast",
     "BleuScore",
+    "CosineDecay",
     "EpochSeed",
+    "ExponentialDecay",
     "InverseTimeDecay",
     "ResetStates",
     "ResumableEarlyStopping",
     "SafeBackup",
+    "StepDecay",
 ]
