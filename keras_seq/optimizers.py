@@ -1,8 +1,12 @@
-"""Optimizers that Keras has not."""
+"""Optimizers that Keras has not, and the clipping of gradients."""
 
-import numbers
+import warnings
 
 import keras
+
+from keras_seq.checks import number_at_least_zero, positive_number
+
+_CLIPPINGS = ("global_clipnorm", "clipnorm", "clipvalue")  # of two that are given, the first acts
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -30,10 +34,70 @@ class AdamW(keras.optimizers.AdamW):
         super().exclude_from_weight_decay(var_list, [*own, *(var_names or [])])
 
 
-def adam(learning_rate, weight_decay=0.0, **kwargs):
-    """Adam, or `AdamW` where weights are to decay: a decay of zero would cost a pass over all weights."""
-    if not isinstance(weight_decay, numbers.Real) or not 0 <= weight_decay < float("inf"):
-        raise ValueError(f"Argument `weight_decay` must be at least 0, got {weight_decay!r}.")
-    if not weight_decay:
+def adam(learning_rate, weight_decay=0.0, clipnorm=None, **kwargs):
+    """Adam, or `AdamW` where weights are to decay: a decay of zero would cost a pass over all weights.
+
+    Args:
+        learning_rate: a number or a schedule.
+        weight_decay: of `AdamW`.
+        clipnorm: as in `clipping`.
+        **kwargs: of `keras.optimizers.Adam`.
+    """
+    kwargs |= clipping(clipnorm)
+    if not number_at_least_zero("weight_decay", weight_decay):
         return keras.optimizers.Adam(learning_rate, **kwargs)
     return AdamW(learning_rate, weight_decay=weight_decay, **kwargs)
+
+
+def clipping(clipnorm):
+    """The arguments of a Keras optimizer that clip gradients as asked for: what `clipnorm=` of our models takes.
+
+    A recurrent network multiplies its gradient by the same matrix at each step, so that now and then one is a thousand
+    times as long as the others, and undoes what many steps have learned. Clipping bounds it to a size `c`, for the
+    gradient `g_k` of each weight `k`:
+
+        clipnorm          g_k * min(1, c / ||g_k||)                     each weight by itself
+        global_clipnorm   g_k * min(1, c / sqrt(sum_j ||g_j||**2))      all by one factor
+        clipvalue         min(max(g_k, -c), c)                          each number by itself
+
+    `global_clipnorm` is that of Pascanu, Mikolov and Bengio (2013, arXiv 1211.5063): the step is shorter, its direction
+    that of the gradient. `clipnorm` keeps the direction for each weight, not for all together: a weight with a long
+    gradient does not slow the others down, which suits Adam, and 1.0 is the default here. `clipvalue` bends the
+    gradient itself towards the diagonal; take it only to repeat what somebody else has done.
+    `ks.callbacks.GradientMonitor` tells how long gradients are, and what share of the steps is clipped. On TensorFlow,
+    Keras clips the gradient of an embedding by the rows that it was read in, before those of one word are summed.
+
+    Args:
+        clipnorm: a number for `clipnorm`, None for no clipping, or a dict of one of the three, such as
+            `{"global_clipnorm": 1.0}`. Keras raises where two are given; here there is a warning, and of several that
+            are not None the one acts that changes the direction least, in the order global_clipnorm, clipnorm,
+            clipvalue.
+
+    Returns:
+        A dict of one argument of `keras.optimizers.Optimizer`, or an empty one.
+
+    Raises:
+        ValueError: for other keys, or a size that is no number above zero.
+
+    Example:
+
+    >>> ks.optimizers.clipping(1.0), ks.optimizers.clipping({"global_clipnorm": 5}), ks.optimizers.clipping(None)
+    ({'clipnorm': 1.0}, {'global_clipnorm': 5.0}, {})
+    """
+    given = clipnorm if isinstance(clipnorm, dict) else {"clipnorm": clipnorm}
+    unknown = [name for name in given if name not in _CLIPPINGS]
+    if unknown:
+        raise ValueError(
+            f"Argument `clipnorm` must be a number, None, or a dict of one of {', '.join(_CLIPPINGS)}, got the key "
+            f"{unknown[0]!r}."
+        )
+    asked = {name: positive_number(name, given[name]) for name in _CLIPPINGS if given.get(name) is not None}
+    if len(asked) > 1:
+        acts, *others = asked
+        warnings.warn(
+            f"Argument `clipnorm` asks for {', '.join(asked)}, and an optimizer clips in one way: {acts}={asked[acts]} "
+            f"acts, {' and '.join(others)} not. Leave out what is not to act.",
+            stacklevel=4,  # where the factory was called
+        )
+        return {acts: asked[acts]}
+    return asked

@@ -99,3 +99,70 @@ def test_its_arguments_are_those_of_keras():
     expected = {"weight_decay": 0.1, "clipnorm": 0.5, "use_ema": True, "ema_momentum": 0.7, "name": "decayed"}
     assert {name: config[name] for name in expected} == expected
     assert config["learning_rate"] == pytest.approx(0.2)
+
+
+WAYS = {
+    "clipnorm": lambda g, c: [one * min(1, c / np.linalg.norm(one)) for one in g],
+    "global_clipnorm": lambda g, c: [one * min(1, c / np.sqrt(sum((two**2).sum() for two in g))) for one in g],
+    "clipvalue": lambda g, c: [np.clip(one, -c, c) for one in g],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("size", [0.9, 50.0])
+def test_gradients_are_clipped_as_the_equations_say(rng, way, size):
+    """What plain SGD with a rate of 1 takes off the weights; the larger size clips nothing."""
+    gradients = [rng.normal(size=(3, 5)).astype("float32"), rng.normal(size=7).astype("float32") / 9]
+    weights = [keras.Variable(np.zeros(g.shape, "float32")) for g in gradients]
+    optimizer = keras.optimizers.SGD(1.0, **ks.optimizers.clipping({way: size}))
+    optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], weights)
+    for weight, step in zip(weights, WAYS[way](gradients, size), strict=True):
+        np.testing.assert_allclose(-keras.ops.convert_to_numpy(weight), step, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "acts"),
+    [
+        ({"clipvalue": 0.5, "clipnorm": 2}, {"clipnorm": 2.0}),
+        ({"clipnorm": 2, "global_clipnorm": 3.0}, {"global_clipnorm": 3.0}),
+        ({"clipvalue": 0.5, "clipnorm": 2, "global_clipnorm": 3.0}, {"global_clipnorm": 3.0}),
+    ],
+)
+def test_of_two_ways_to_clip_one_acts_and_a_warning_says_which(asked, acts):
+    ((name, size),) = acts.items()
+    with pytest.warns(UserWarning, match=f"`clipnorm`.*{name}={size} acts"):
+        assert ks.optimizers.clipping(asked) == acts
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [(1.5, {"clipnorm": 1.5}), (None, {}), ({}, {}), ({"clipvalue": 0.5, "clipnorm": None}, {"clipvalue": 0.5})],
+)
+def test_one_way_to_clip_or_none(recwarn, asked, found):
+    assert ks.optimizers.clipping(asked) == found
+    assert len(recwarn) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"clip": 1.0}, "`clipnorm`.*'clip'"),
+        ({"global_clipnorm": 0}, "`global_clipnorm`.*0"),
+        (-1.0, "`clipnorm`.*-1"),
+        ("1", "`clipnorm`.*'1'"),
+    ],
+)
+def test_clipping_that_cannot_be(asked, message):
+    with pytest.raises(ValueError, match=message):
+        ks.optimizers.clipping(asked)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_the_models_clip_as_asked_for(decay):
+    """The factories hand their argument on; a forecasting model stands for them all."""
+    how = {"units": 3, "weight_decay": decay}
+    model = ks.models.forecasting_model(8, 4, clipnorm={"global_clipnorm": 2.0}, **how)
+    assert (model.optimizer.global_clipnorm, model.optimizer.clipnorm) == (2.0, None)
+    with pytest.warns(UserWarning, match="clipvalue not") as warned:
+        ks.models.forecasting_model(8, 4, clipnorm={"clipnorm": 2.0, "clipvalue": 1.0}, **how)
+    assert warned[0].filename == __file__  # the user's line

@@ -64,7 +64,8 @@ def forecasting_model(
         recurrent_dropout: of an encoder given by name, as in `sentiment_model`.
         weight_decay: of `ks.optimizers.AdamW`, which leaves biases alone.
         learning_rate: of Adam, a number or a `keras.optimizers.schedules.LearningRateSchedule`.
-        clipnorm: the norm to which the gradient of each weight is clipped, None for no clipping.
+        clipnorm: the norm to which the gradient of each weight is clipped, None for no clipping; or a dict that clips
+            otherwise, such as `{"global_clipnorm": 1.0}` or `{"clipvalue": 0.5}`: see `ks.optimizers.clipping`.
 
     Returns:
         A `ForecastModel`, compiled with Adam, the loss of its `outputs` and metrics that count no missing values.

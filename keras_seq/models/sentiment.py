@@ -75,7 +75,8 @@ def sentiment_model(
             `restore_best_weights=True` (without it `fit` ends with weights that are no average).
         multi_label: whether a text may have several labels, or none: sigmoids in place of the softmax.
         learning_rate: of Adam.
-        clipnorm: the norm to which the gradient of each weight is clipped, None for no clipping.
+        clipnorm: the norm to which the gradient of each weight is clipped, None for no clipping; or a dict that clips
+            otherwise, such as `{"global_clipnorm": 1.0}` or `{"clipvalue": 0.5}`: see `ks.optimizers.clipping`.
 
     Returns:
         A `TextClassifier`, compiled with Adam, cross-entropy and accuracy.

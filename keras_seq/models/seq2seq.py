@@ -59,7 +59,8 @@ def seq2seq_model(
         label_smoothing: share of the target that is spread over all tokens.
         scheduled_sampling: see `Seq2Seq`.
         learning_rate: of Adam, a number or a `keras.optimizers.schedules.LearningRateSchedule`.
-        clipnorm: the norm to which the gradient of each weight is clipped, None for no clipping.
+        clipnorm: the norm to which the gradient of each weight is clipped, None for no clipping; or a dict that clips
+            otherwise, such as `{"global_clipnorm": 1.0}` or `{"clipvalue": 0.5}`: see `ks.optimizers.clipping`.
 
     Returns:
         A `Seq2Seq`, compiled with Adam, cross-entropy, accuracy of tokens and perplexity.
