@@ -2,7 +2,19 @@
 
 import importlib
 
-from keras_seq import callbacks, decoding, diagnostics, interop, layers, losses, metrics, models, optimizers, schedules
+from keras_seq import (
+    callbacks,
+    decoding,
+    diagnostics,
+    initializers,
+    interop,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    schedules,
+)
 from keras_seq.convert import convert  # the function stands before the module of its name
 
 _LAZY = ("data", "saving")  # these import TensorFlow and pandas
@@ -20,6 +32,7 @@ __all__ = [
     "data",
     "decoding",
     "diagnostics",
+    "initializers",
     "interop",
     "layers",
     "losses",

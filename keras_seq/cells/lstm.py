@@ -54,7 +54,8 @@ class LSTMCell(KernelCell):
         units: size `H` of output and states.
         activation: of candidate and output, default `tanh`.
         recurrent_activation: of the gates, default `sigmoid`.
-        unit_forget_bias: whether the bias of `f` starts at 1 (Jozefowicz, Zaremba and Sutskever, 2015).
+        unit_forget_bias: whether the bias of `f` starts at 1 (Jozefowicz, Zaremba and Sutskever, 2015); not where
+            `bias_initializer` sets it, as `ks.initializers.Chrono` does.
         projection_size: size `P` of output and `h`, smaller than `H` or not; None for no projection. The projection
             kernel starts, and is penalised and constrained, as `kernel` is.
         use_bias, kernel_initializer …, dropout, recurrent_dropout, seed: as in `SimpleRNNCell`.
@@ -107,7 +108,7 @@ class LSTMCell(KernelCell):
             self.projection_kernel = self._add("projection_kernel", (self.units, self.projection_size), group="kernel")
 
     def bias_start(self):
-        if not self.unit_forget_bias:
+        if not self.unit_forget_bias or getattr(self.bias_initializer, "sets_all_gates", False):
             return self.bias_initializer
 
         def ones_for_f(shape, dtype=None):
