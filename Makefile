@@ -11,8 +11,9 @@ JAX_TESTS := attention backend cells decoding kernels layers memory transformer 
 	diagnostics/test_gradient_flow.py diagnostics/test_gradient_flow_differences.py diagnostics/test_jacobians.py \
 	models/test_averaging.py models/test_encoder_decoder.py models/test_forecasting_model.py models/test_memory_model.py \
 	models/test_network_parts.py models/test_seq2seq_model.py models/test_strategies.py models/test_translate.py \
-	test_bits.py test_bleu.py test_forecast_losses.py test_forecast_metrics.py test_initializers.py test_losses.py \
-	test_metrics.py test_optimizers.py test_schedules.py test_token_losses.py
+	test_bits.py test_bleu.py test_broken_gradients.py test_forecast_losses.py test_forecast_metrics.py \
+	test_gradient_monitor.py test_initializers.py test_losses.py test_metrics.py test_optimizers.py test_schedules.py \
+	test_token_losses.py
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 

@@ -16,6 +16,7 @@ HEAVY = {"tensorflow", "pandas", "jax"}
 ALLOWED = {
     "tensorflow": (
         "backend/tensorflow.py",
+        "backend/tensorflow_training.py",
         "data/",
         "saving.py",
         "layers/tokenizer.py",
@@ -25,7 +26,7 @@ ALLOWED = {
         "models/forecast_serving.py",
     ),
     "pandas": ("data/", "cli/", "diagnostics/"),
-    "jax": ("backend/jax.py",),
+    "jax": ("backend/jax.py", "backend/jax_training.py"),
     "sklearn": ("cli/",),
     "typer": ("cli/",),
     "tokenizers": ("data/tokenizer.py",),

@@ -2,6 +2,7 @@
 
 from keras_seq.callbacks.averaging import AverageOfLast
 from keras_seq.callbacks.bleu import BleuScore
+from keras_seq.callbacks.gradients import GradientMonitor
 from keras_seq.callbacks.rates import CosineDecay, ExponentialDecay, InverseTimeDecay, StepDecay
 from keras_seq.callbacks.resuming import EpochSeed, ResumableEarlyStopping, SafeBackup
 from keras_seq.callbacks.states import ResetStates
@@ -12,6 +13,7 @@ __all__ = [
     "CosineDecay",
     "EpochSeed",
     "ExponentialDecay",
+    "GradientMonitor",
     "InverseTimeDecay",
     "ResetStates",
     "ResumableEarlyStopping",

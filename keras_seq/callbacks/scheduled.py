@@ -28,8 +28,7 @@ class Scheduled(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         if self.per == "step":
-            # On JAX the variables are handed from step to step, and stand in the model only when asked for.
-            getattr(self.model, "jax_state_sync", bool)()
+            # On JAX variables are handed from step to step; asking for `self.model` puts them in place.
             self.set(int(self.model.optimizer.iterations))
 
     def on_epoch_end(self, epoch, logs=None):
