@@ -2,25 +2,33 @@
 
 `sizes` are arguments of `ks.data.tasks.memory_dataset`, `model` of `ks.models.memory_model`. `judged` are the sizes
 that sequences are judged at, `bars` the bits per sequence that each must stay below: a training is solved when all do,
-on validation sequences. One that is not solved ends after `sequences`; with `steps` it goes on for so many steps.
+on validation sequences. One that is not solved ends after `sequences`; with `steps` it goes on for so many steps. The
+learning rate falls from 1e-4 to a twentieth of it in `decay_steps`, along a cosine.
 """
 
-_COPY = {"task": "copy", "sizes": {"length": [1, 20], "bits": 8}, "batch_size": 1, "every": 500, "sequences": 30_000}
+_COPY = {"task": "copy", "sizes": {"length": [1, 20], "bits": 8}, "batch_size": 1, "every": 500, "sequences": 40_000}
+_COPY["decay_steps"] = 30_000
 _COPY["judged"] = {"20": {"length": 20}, "40": {"length": 40}, "80": {"length": 80}}
 _COPY["bars"] = {"20": 0.01, "40": 1.0, "80": 1.0}
 _NTM = {"cell": "ntm", "slots": 128, "slot_width": 20, "controller": "feed_forward", "units": 100}
-_DNC = {"cell": "dnc", "slots": 32, "slot_width": 16, "read_heads": 1, "controller": "lstm", "units": 64}
+_DNC = {"cell": "dnc", "slots": 32, "slot_width": 16, "read_heads": 1}
 
 TASKS = {
     "ntm_copy": {**_COPY, "model": _NTM},
-    "dnc_copy": {**_COPY, "model": _DNC, "judged": {"20": {"length": 20}}, "bars": {"20": 0.01}},
+    "dnc_copy": {
+        **_COPY,
+        "model": {**_DNC, "controller": "feed_forward", "units": 100},
+        "judged": {"20": {"length": 20}},
+        "bars": {"20": 0.01},
+    },
     "dnc_repeat_copy": {
         "task": "repeat_copy",
         "sizes": {"length": [1, 5], "repeats": [1, 5], "bits": 8},
         "batch_size": 1,
-        "every": 1000,
-        "sequences": 200_000,
-        "model": _DNC,
+        "every": 500,
+        "sequences": 100_000,
+        "decay_steps": 100_000,
+        "model": {**_DNC, "controller": "lstm", "units": 64},  # which can count
         "judged": {"all": {}, "5 × 5": {"length": 5, "repeats": 5}},
         "bars": {"all": 0.1, "5 × 5": 0.1},
     },
@@ -28,8 +36,9 @@ TASKS = {
         "task": "associative_recall",
         "sizes": {"items": [2, 6], "item_length": 3, "bits": 6},
         "batch_size": 1,
-        "every": 1000,
-        "sequences": 200_000,
+        "every": 500,
+        "sequences": 60_000,
+        "decay_steps": 60_000,
         "model": _NTM,
         "judged": {"6": {"items": 6}, "10": {"items": 10}},
         "bars": {"6": 1.0},

@@ -32,8 +32,7 @@ def memory_model(
             `"simple_rnn"`, `"lstm"` or `"gru"`. What is no memory of `bits` outputs gets a dense layer at its end.
         controller: of a memory given by name: `"lstm"` (also where it is None) or `"feed_forward"`, or a cell.
         units: of that controller, or of another cell given by name.
-        slots, slot_width, read_heads: of a memory given by name; None for what its cell has by default, 128, 20 and 1
-            in an NTM, 32, 16 and 4 in a DNC.
+        slots, slot_width, read_heads: of a memory given by name; None for what its cell has by default.
         learning_rate: of RMSprop, a number or a `keras.optimizers.schedules.LearningRateSchedule`.
         clipnorm: the norm to which all gradients together are clipped, None for no clipping.
         jit_compile: as in `keras.Model.compile`, which leaves it off on a CPU; `True` compiles a step for each length

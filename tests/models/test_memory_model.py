@@ -78,9 +78,11 @@ def test_a_memory_says_bits_by_itself_and_other_cells_through_a_layer():
 
 
 def test_defaults_are_those_of_the_cells():
-    ntm, dnc = (ks.models.memory_model(features=3, bits=BITS, cell=cell).layers[1].cell for cell in ("ntm", "dnc"))
-    assert (ntm.slots, ntm.slot_width, ntm.read_heads, ntm.controller_units) == (128, 20, 1, 100)
-    assert (dnc.slots, dnc.slot_width, dnc.read_heads, dnc.controller_units) == (32, 16, 4, 100)
+    for name, cell in (("ntm", ks.layers.NTMCell(BITS)), ("dnc", ks.layers.DNCCell(BITS))):
+        made = ks.models.memory_model(features=3, bits=BITS, cell=name).layers[1].cell
+        assert type(made) is type(cell)
+        assert (made.slots, made.slot_width, made.read_heads) == (cell.slots, cell.slot_width, cell.read_heads)
+        assert made.controller_units == 100
 
 
 def test_the_optimizer_and_what_is_compiled():
