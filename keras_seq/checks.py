@@ -31,7 +31,7 @@ def number_at_least_zero(name, value):
     """A number, 0 or more, as a `float`."""
     if not isinstance(value, bool) and isinstance(value, numbers.Real) and 0 <= value < float("inf"):
         return float(value)
-    raise ValueError(f"Argument `{name}` must be a number, 0 or more, got {value!r}.")
+    raise ValueError(f"Argument `{name}` must be at least 0, got {value!r}.")
 
 
 def share(name, value):
