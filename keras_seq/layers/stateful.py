@@ -44,6 +44,8 @@ class KeepsStates:
     def reset_state(self, batch_size=None):
         """Start anew: the states of a stateful layer become those that a sequence starts from.
 
+        Where the cell learns these (`NTMCell`), call it after weights were loaded or set, too.
+
         Args:
             batch_size: another batch size to go on with; None keeps it. Compile a model anew after it: what is compiled
                 holds the states of the size before, and refuses another.

@@ -19,7 +19,7 @@ from keras_seq.checks import positive_integer, positive_number
 from keras_seq.kernels.kernel import affine, wide
 from keras_seq.memory.controller import controller_of, projects_by_parts
 
-_LARGEST = {"float16": 255.0, "float64": 1e154}  # inputs, to be squared; 1.8e19 in float32 and bfloat16
+_LARGEST = {"float16": 255.0, "float64": 1e154}  # of what meets weights: its square; 1.8e19 in float32 and bfloat16
 
 
 class MemoryCell(compat.DropoutRNNCell, Cell):
@@ -47,6 +47,7 @@ class MemoryCell(compat.DropoutRNNCell, Cell):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.autocast = False  # it would cast the memory's states, where the cell is called by itself
         self.units = positive_integer("units", units)
         self.slots = positive_integer("slots", slots)
         self.slot_width = positive_integer("slot_width", slot_width)
@@ -102,13 +103,13 @@ class MemoryCell(compat.DropoutRNNCell, Cell):
         """Zeros for each state of the memory, by name."""
         return map_sizes(lambda shape: ops.zeros((batch_size, *shape), dtype), self.access_sizes())
 
-    def project(self, inputs):
-        """What of the controller's projection depends on the input alone; the inputs where it cannot be told apart.
+    def drop_inputs(self, inputs, training):
+        # Half precision makes large inputs infinite: under a mask, as zero times that, they would be NaN.
+        return super().drop_inputs(_cut(inputs, self.compute_dtype) if training else inputs, training)
 
-        Inputs are cut to the root of the largest number of the dtype, so that no sum of products becomes infinite.
-        """
-        limit = _LARGEST.get(self.compute_dtype, 1.8e19)
-        inputs = ops.cast(ops.clip(inputs, -limit, limit), self.controller.compute_dtype)
+    def project(self, inputs):
+        """What of the controller's projection depends on the input alone; the inputs where it cannot be told apart."""
+        inputs = ops.cast(_cut(inputs, self.compute_dtype), self.controller.compute_dtype)
         if not projects_by_parts(self.controller):
             return inputs
         kernel, bias = self.controller.input_weights()
@@ -130,7 +131,7 @@ class MemoryCell(compat.DropoutRNNCell, Cell):
     def step(self, projected, states, constants):
         prepared, rows, drop, of_h, bias, of_reads = constants
         before = states[0]
-        reads = dropped(ops.cast(_flat(before["reads"]), self.controller.compute_dtype), drop)
+        reads = dropped(_flat(before["reads"], self.controller.compute_dtype), drop)
         if rows is None:
             projected = self.controller.project(ops.concatenate([projected, reads], axis=-1))
         else:
@@ -140,7 +141,7 @@ class MemoryCell(compat.DropoutRNNCell, Cell):
         h = h if self.clip is None else ops.clip(h, -self.clip, self.clip)
         xi, y = ops.split(ops.matmul(h, of_h) + bias, [of_h.shape[1] - self.units], axis=-1)
         after = self.access(wide(xi), {name: wide(before[name]) for name in self.access_sizes()})
-        y = y + ops.matmul(self.cast(_flat(after["reads"])), of_reads)
+        y = y + ops.matmul(_flat(after["reads"], self.compute_dtype), of_reads)
         after["controller"] = own
         # `keras.layers.RNN` has all states in the compute dtype, and wants them back in it.
         return y, [tree.map_structure(lambda new, old: ops.cast(new, old.dtype), after, before)]
@@ -176,6 +177,12 @@ class MemoryCell(compat.DropoutRNNCell, Cell):
         return {**super().get_config(), "controller": keras.saving.serialize_keras_object(self.controller)}
 
 
-def _flat(reads):
-    """`(B, R, W)` as `(B, R W)`."""
-    return ops.reshape(reads, (-1, reads.shape[1] * reads.shape[2]))
+def _flat(reads, dtype):
+    """`(B, R, W)` as `(B, R W)`, in the dtype of weights: a memory in float32 may outgrow half precision."""
+    return ops.cast(_cut(ops.reshape(reads, (-1, reads.shape[1] * reads.shape[2])), dtype), dtype)
+
+
+def _cut(tensor, dtype):
+    """A tensor cut to the root of the largest number of a dtype, so that no sum of products becomes infinite."""
+    limit = _LARGEST.get(dtype, 1.8e19)
+    return ops.clip(tensor, -limit, limit)

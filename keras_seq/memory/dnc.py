@@ -46,8 +46,8 @@ class DNCCell(MemoryCell):
         controller: "lstm", "feed_forward", or a recurrent cell of this package, whose dropout acts on all that it
             reads: inputs and what came out of the memory.
         controller_units: size `C` of a controller that is given by name.
-        clip: bound of the controller's output, as in the published code, None for none. Inputs are cut, too, to what
-            the dtype can square: ±255 in float16, ±1.8e19 in float32.
+        clip: bound of the controller's output, as in the published code, None for none. Inputs, and what was read where
+            weights meet it, are cut, too, to what the dtype can square: ±255 in float16, ±1.8e19 in float32.
 
     Call arguments:
         inputs: `(B, D)`.

@@ -56,9 +56,10 @@ class NTMCell(MemoryCell):
             reads: inputs and what came out of the memory.
         controller_units: size `C` of a controller that is given by name.
         memory_initial: what the memory starts from: "constant" (1e-6), "learned", or "random": one draw, which is kept
-            with the weights and not trained.
-        clip: bound of the controller's output (Collier and Beel, 2018), None for none. Inputs are cut, too, to what the
-            dtype can square: ±255 in float16, ±1.8e19 in float32.
+            with the weights and not trained. A stateful layer trains nothing that it starts from, and reads it when it
+            is built and at `reset_state()`: call that after weights were loaded or set.
+        clip: bound of the controller's output (Collier and Beel, 2018), None for none. Inputs, and what was read where
+            weights meet it, are cut, too, to what the dtype can square: ±255 in float16, ±1.8e19 in float32.
 
     Call arguments:
         inputs: `(B, D)`.

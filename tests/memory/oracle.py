@@ -75,17 +75,18 @@ def parts(xi, *sizes):
     return np.split(xi, np.cumsum(sizes)[:-1])
 
 
-def controlled(x, state, weights):
-    """The tanh controller h = tanh([x; r] W + b + h U), and xi, for one row."""
+def controlled(x, state, weights, clip):
+    """The tanh controller h = tanh([x; r] W + b + h U), h^ = h cut to ±clip, and xi, for one row."""
     kernel, recurrent, bias, interface_kernel, interface_bias = weights
     h = np.tanh(np.concatenate([x, state["reads"].ravel()]) @ kernel + state["controller"] @ recurrent + bias)
-    return h, h @ interface_kernel + interface_bias
+    cut = np.minimum(np.maximum(h, -clip), clip)
+    return h, cut, cut @ interface_kernel + interface_bias
 
 
-def ntm_step(x, state, weights, reads, writes, reach):
+def ntm_step(x, state, weights, reads, writes, reach, clip):
     """One row: `(y, state)`; weights are those of the controller, then W_xi, b_xi, W_y, b_y."""
     *to_xi, output_kernel, output_bias = weights
-    h, xi = controlled(x, state, to_xi)
+    h, cut, xi = controlled(x, state, to_xi, clip)
     memory, heads = state["memory"], reads + writes
     width = memory.shape[1]
     k, a, g, e, beta, gamma, s = parts(
@@ -101,14 +102,14 @@ def ntm_step(x, state, weights, reads, writes, reach):
     w_r, w_w = np.array(w[:reads]), np.array(w[reads:])
     r = w_r @ memory
     after = written(memory, w_w, sigmoid(e.reshape(writes, width)), a.reshape(writes, width))
-    y = np.concatenate([h, r.ravel()]) @ output_kernel + output_bias
+    y = np.concatenate([cut, r.ravel()]) @ output_kernel + output_bias
     return y, {"controller": h, "memory": after, "read_weights": w_r, "write_weights": w_w, "reads": r}
 
 
-def dnc_step(x, state, weights, reads):
+def dnc_step(x, state, weights, reads, clip):
     """One row: `(y, state)`; weights are those of the controller, then W_xi, b_xi, W_y, b_y."""
     *to_xi, output_kernel, output_bias = weights
-    h, xi = controlled(x, state, to_xi)
+    h, cut, xi = controlled(x, state, to_xi, clip)
     memory, before = state["memory"], state["read_weights"]
     width = memory.shape[1]
     k_r, k_w, v, e, beta_r, beta_w, f, g_a, g_w, pi = parts(
@@ -126,7 +127,7 @@ def dnc_step(x, state, weights, reads):
         w_r.append(backward * links.T @ before[head] + by_content * c + forward * links @ before[head])
     w_r = np.array(w_r)
     r = w_r @ memory
-    return np.concatenate([h, r.ravel()]) @ output_kernel + output_bias, {
+    return np.concatenate([cut, r.ravel()]) @ output_kernel + output_bias, {
         "controller": h,
         "memory": memory,
         "read_weights": w_r,

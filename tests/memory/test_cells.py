@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 from keras import ops, tree
 
 import keras_seq as ks
+from keras_seq.backend import native
+from keras_seq.memory.controller import controller_of
 from tests.cases import EXACT, ON_JAX, TANH, B, D, H, arrays, close, randomize
-from tests.cells.test_cells import gradients
 from tests.layers.exotic import normal
 from tests.memory import oracle
+from tests.memory.programs import Program, compiled
 
 L = ks.layers
 N, W, C = 5, 2, 3
 R, V, REACH = 2, 3, 2
+CLIP = 0.4  # of a tanh: it acts
 
 
 def ntm(**given):
@@ -32,10 +35,11 @@ CELLS = {"ntm": ntm, "dnc": dnc}
 every_cell = pytest.mark.parametrize("kind", CELLS)
 
 
-def built(kind, rng, dtype="float64", **given):
+def built(kind, rng, dtype="float64"):
     """A cell with random weights, and with a controller that is exact on JAX, too."""
     controller = L.SimpleRNNCell(C, activation=TANH, dtype=dtype)
-    cell = CELLS[kind](**{"controller": controller, "dtype": dtype, **given})
+    learned = {"memory_initial": "learned"} if kind == "ntm" else {}
+    cell = CELLS[kind](controller=controller, dtype=dtype, clip=CLIP, **learned)
     cell.build((None, D))
     return randomize(cell, rng)
 
@@ -51,193 +55,223 @@ def by_oracle(kind, cell, x, states):
         state = {name: arrays(value)[0][row] for name, value in states[0].items()}
         ys = []
         for x_t in x[row]:
-            y, state = step(x_t, state, [own[name] for name in names], *sizes)
+            y, state = step(x_t, state, [own[name] for name in names], *sizes, CLIP)
             ys.append(y)
         outputs.append(ys)
         last.append(state)
     return np.array(outputs), {name: np.stack([state[name] for state in last]) for name in last[0]}
 
 
-@pytest.mark.usefixtures("steps_in_python")
 @every_cell
-@pytest.mark.parametrize("steps", [1, 3])
-def test_against_the_oracle(kind, steps, rng):
-    """From the cell's own start, over steps, in both kinds of RNN; and each state."""
-    cell, x = (
-        built(kind, rng, **({"memory_initial": "learned"} if kind == "ntm" else {})),
-        rng.normal(size=(B, steps, D)),
-    )
+def test_against_the_oracle(kind, rng):
+    """From the cell's own start, over steps, in both kinds of RNN; each state; rows that know nothing of each other."""
+    cell, x = built(kind, rng), rng.normal(size=(B, 3, D))
     layer = L.RNN(cell, return_sequences=True, return_state=True, dtype="float64")
     expected, last = by_oracle(kind, cell, x, cell.get_initial_state(B))
-    y, states = layer(x)
+    y, states = Program(layer)(x)
     atol = max(EXACT, 1e-9)
     close(y, expected, atol=atol)
     for name, value in last.items():
         close(states[name], value, atol=atol)
-    close(keras.layers.RNN(cell, return_sequences=True, dtype="float64")(x), expected, atol=atol)
+    close(Program(keras.layers.RNN(cell, return_sequences=True, dtype="float64"))(x), expected, atol=atol)
 
 
 @every_cell
 def test_gradients_against_central_differences(kind, rng):
     """Of outputs and states after three steps, to inputs and all weights: also those that a sequence starts from."""
-    cell = built(kind, rng, **({"memory_initial": "learned"} if kind == "ntm" else {}))
-    point = [rng.normal(size=(B, 3, D)), *cell.get_weights()]
-    fixed = [v.value for v in cell.non_trainable_variables]
+    cell = built(kind, rng)
+    layer = L.RNN(cell, return_sequences=True, return_state=True, dtype="float64")
+    x = rng.normal(size=(B, 3, D))
     directions = [
         rng.normal(size=(B, 3, H)),
         *(rng.normal(size=s.shape) for s in tree.flatten(cell.get_initial_state(B))),
     ]
 
-    def loss(tensors):
-        x, *weights = tensors
-        mapping = list(zip(cell.trainable_variables, weights, strict=True))
-        with keras.StatelessScope(mapping):
-            states = cell.get_initial_state(B)
-        outputs = []
-        for t in range(3):
-            (y, states), _ = cell.stateless_call(weights, fixed, x[:, t], states)
-            outputs.append(y)
-        found = [ops.stack(outputs, axis=1), *tree.flatten(states)]
-        return sum(ops.sum(a * d) for a, d in zip(found, directions, strict=True))
+    def loss(outputs):
+        return sum(ops.sum(a * d) for a, d in zip(tree.flatten(outputs), directions, strict=True))
 
-    for index, gradient in enumerate(gradients(loss, point)):
+    program = Program(layer, loss, of_inputs=True)
+    assert [w.path for w in layer.trainable_weights] == [w.path for w in cell.weights]
+    point = [x, *cell.get_weights()]
+    gradients = arrays(program.gradients(x)[1])
+    for index, gradient in enumerate(gradients):
         chosen = rng.permutation(gradient.size)[:2]
         numeric = []
         for element in chosen:
             shift = 1e-5 * (np.arange(gradient.size) == element).reshape(gradient.shape)
-            ends = [
-                float(loss([p + sign * shift if i == index else p for i, p in enumerate(point)])) for sign in (1, -1)
-            ]
+            ends = []
+            for sign in (1, -1):
+                x_there, *weights = [p + sign * shift if i == index else p for i, p in enumerate(point)]
+                cell.set_weights(weights)
+                ends.append(float(loss(program(x_there))))
             numeric.append((ends[0] - ends[1]) / 2e-5)
         np.testing.assert_allclose(gradient.flat[chosen], numeric, atol=1e-6, rtol=1e-6)
         assert np.abs(gradient).max() > 1e-3
 
 
-def trained(layer, x):
-    """The output of a layer, and the gradients of its weights."""
-    if ON_JAX:
-        import jax
-
-        def loss(weights):
-            y, _ = layer.stateless_call(weights, [v.value for v in layer.non_trainable_variables], x, training=True)
-            return ops.mean(ops.square(ops.cast(y, "float32")))
-
-        return arrays(layer(x)), arrays(jax.grad(loss)([v.value for v in layer.trainable_variables]))
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        y = layer(x, training=True)
-        loss = ops.mean(ops.square(ops.cast(y, "float32")))
-    return arrays(y), arrays(tape.gradient(loss, [v.value for v in layer.trainable_variables]))
+def _dropping_lstm(policy):
+    return L.LSTMCell(C, dropout=0.5, recurrent_dropout=0.5, seed=3, dtype=policy)
 
 
+def _feed_forward(policy):
+    return controller_of("feed_forward", C, policy)
+
+
+# Of each a half precision and float32; on JAX, where gradients take seconds to compile, the first alone. Dropout makes
+# zeros of inputs that are infinite in float16.
+FORMS = {
+    "ntm": [("mixed_float16", _dropping_lstm), ("float32", _feed_forward)],
+    "dnc": [("float32", _dropping_lstm), ("mixed_bfloat16", _feed_forward)],
+}
 MADE = {}
 
 
 def made(kind, policy, controller):
-    """A layer of each kind, once: hypothesis then sets its weights."""
+    """The program of each kind, once: hypothesis then sets its weights."""
     key = (kind, policy, controller)
     if key not in MADE:
-        given = {"controller": controller, "controller_units": C, "dtype": policy}
-        MADE[key] = L.RNN(CELLS[kind](**given), return_sequences=True, dtype=policy)
-        MADE[key].build((None, None, D))
+        layer = L.RNN(CELLS[kind](controller=controller(policy), dtype=policy), return_sequences=True, dtype=policy)
+        layer.build((None, None, D))
+        MADE[key] = Program(layer, lambda y: ops.mean(ops.square(ops.cast(y, "float32"))))
     return MADE[key]
 
 
-@pytest.mark.usefixtures("steps_in_python")
 @every_cell
-@settings(max_examples=4 if ON_JAX else 15, deadline=None, derandomize=True)
+@settings(max_examples=40 if ON_JAX else 15, deadline=None, derandomize=True)
 @given(
-    policy=st.sampled_from(["float32", "float32", "mixed_float16", "mixed_bfloat16"]),
-    controller=st.sampled_from(["lstm", "feed_forward"]),
+    form=st.integers(0, 0 if ON_JAX else 1),
     size=st.sampled_from([0.0, 1e-30, 1.0, 1e6, 1e30, 3e38]),
     scale=st.sampled_from([0.0, 0.1, 3.0]),
     seed=st.integers(0, 9),
 )
-def test_outputs_and_gradients_are_finite(kind, policy, controller, size, scale, seed):
+def test_outputs_and_gradients_are_finite(kind, form, size, scale, seed):
     rng = np.random.default_rng(seed)
-    layer = randomize(made(kind, policy, controller), rng, scale)
+    program = made(kind, *FORMS[kind][form])
+    randomize(program.layer, rng, scale)
     x = (np.clip(rng.normal(size=(B, 3, D)), -1, 1) * size).astype("float32")
     x[:, 1] *= rng.integers(0, 2)
-    outputs, found = trained(layer, x)
-    for one in (*outputs, *found):
+    for one in arrays(program.gradients(x)):
         assert np.isfinite(one.astype("float32")).all()
 
 
-@pytest.mark.usefixtures("steps_in_python")
 @every_cell
-def test_rows_are_independent(kind, rng):
-    layer = L.RNN(built(kind, rng), return_sequences=True, dtype="float64")
-    x = rng.normal(size=(3, 4, D))
-    together = arrays(layer(x))[0]
-    for row in range(3):
-        np.testing.assert_allclose(arrays(layer(x[row : row + 1]))[0][0], together[row], atol=EXACT)
+def test_float16_reads_a_memory_that_outgrew_it(kind, rng):
+    cell = CELLS[kind](controller="feed_forward", controller_units=C, dtype="mixed_float16")
+    cell.build((None, D))
+    randomize(cell, rng, 0.3)
+    (start,) = cell.get_initial_state(B)
+    start = {**start, **{name: ops.full(start[name].shape, 2e5) for name in ("memory", "reads")}}
+    y, states = compiled(cell)(normal(rng, B, D), [start])
+    assert keras.backend.standardize_dtype(states[0]["memory"].dtype) == "float32"
+    for one in arrays([y, states]):
+        assert np.isfinite(one).all()
 
 
-@pytest.mark.usefixtures("steps_in_python")
 @every_cell
 def test_slots_do_not_stay_alike(kind, rng):
-    """As a new cell starts, whatever its memory: after two steps its slots hold different things."""
-    for start in ["constant", "learned", "random"] if kind == "ntm" else [None]:
-        cell = CELLS[kind](slots=11, **({} if start is None else {"memory_initial": start, "shift_range": 1}))
-        _, states = L.RNN(cell, return_state=True)(normal(rng, B, 2, D))
-        memory = arrays(states["memory"])[0]
-        assert np.abs(memory - memory[:, :1]).max(axis=2).min(axis=0)[1:].min() > 1e-6
-        if start is not None:
-            assert (cell.initial_memory is None) == (start == "constant")
-            assert len(cell.trainable_weights) == (9 if start == "learned" else 8)
+    """As a new cell starts: after two steps its slots hold different things."""
+    cell = CELLS[kind](slots=11, shift_range=1) if kind == "ntm" else CELLS[kind](slots=11)
+    _, states = Program(L.RNN(cell, return_state=True))(normal(rng, B, 2, D))
+    assert_slots_differ(arrays(states["memory"])[0])
 
 
-@pytest.mark.usefixtures("steps_in_python")
+def assert_slots_differ(memory):
+    assert np.abs(memory - memory[:, :1]).max(axis=2).min(axis=0)[1:].min() > 1e-6
+
+
+def test_what_a_memory_starts_from():
+    for start in ("constant", "learned", "random"):
+        cell = ntm(memory_initial=start)
+        cell.build((None, D))
+        (memory,) = arrays(cell.get_initial_state(B)[0]["memory"])
+        assert len(cell.trainable_weights) == (9 if start == "learned" else 8)
+        if start == "constant":
+            assert cell.initial_memory is None
+            assert (memory == np.float32(1e-6)).all()
+        else:
+            close(memory, np.stack([cell.initial_memory] * B), atol=0)
+            assert_slots_differ(memory)
+
+
 @every_cell
-def test_under_half_precision_the_memory_is_in_float32(kind, rng):
+def test_under_half_precision_the_memory_is_in_float32(kind):
+    x = np.ones((B, 2, D), "float32")
     layer = L.RNN(CELLS[kind](dtype="mixed_bfloat16"), return_state=True, dtype="mixed_bfloat16")
-    y, states = layer(normal(rng, B, 2, D))
+    layer.build(x.shape)
+    y, states = native.spec_of(layer, x)
     kinds = {name: {keras.backend.standardize_dtype(s.dtype) for s in tree.flatten(v)} for name, v in states.items()}
     assert kinds.pop("controller") == {"bfloat16"}
     assert set.union(*kinds.values()) == {"float32"}
     assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
     plain = keras.layers.RNN(CELLS[kind](dtype="mixed_bfloat16"), dtype="mixed_bfloat16")
-    assert keras.backend.standardize_dtype(plain(normal(rng, B, 2, D)).dtype) == "bfloat16"
+    plain.build(x.shape)
+    assert keras.backend.standardize_dtype(native.spec_of(plain, x).dtype) == "bfloat16"
 
 
-@pytest.mark.usefixtures("steps_in_python")
-@every_cell
-@pytest.mark.parametrize("make", [L.RNN, keras.layers.RNN])
-def test_dropout_of_the_controller_has_one_mask_per_sequence(kind, make, rng):
-    """Of inputs, what was read, and the controller's state; in Keras's own layer, too."""
-    quiet, x = None, np.ones((B, 3, D), "float32")
-    for rates in ({"dropout": 0.5}, {"recurrent_dropout": 0.5}):
-        layer = make(CELLS[kind](controller=L.GRUCell(C, seed=3, **rates)), return_sequences=True)
-        layer(x)
-        randomize(layer, np.random.default_rng(5))
-        quiet = arrays(layer(x))[0] if quiet is None else quiet
-        close(layer(x), quiet)
-        assert max(np.abs(arrays(layer(x, training=True))[0] - quiet).max() for _ in range(8)) > 1e-3
-    # Where nothing that is carried counts, all steps of a sequence read the same under the same mask.
-    cell = CELLS[kind](controller=L.SimpleRNNCell(7, seed=3, dropout=0.5))
-    layer = make(cell, return_sequences=True)
-    layer(x)
-    randomize(layer, np.random.default_rng(5))
-    cell.controller.recurrent_kernel.assign(np.zeros((7, 7)))
+every_rnn = pytest.mark.parametrize("make", [L.RNN, keras.layers.RNN], ids=["ours", "keras"])
+ROWS = 11  # alike, so that they differ in their masks alone
+
+
+@every_rnn
+def test_dropout_of_inputs_and_reads_has_one_mask_per_sequence(make, rng):
+    """Of inputs, and of what was read; in Keras's own layer, too."""
+    width = 7
+    cell = ntm(controller=L.SimpleRNNCell(width, seed=3, dropout=0.5), memory_initial="learned")
+    program = Program(make(cell, return_sequences=True), training=True)
+    x = np.ones((ROWS, 4, D), "float32")
+    program.layer.build(x.shape)
+    randomize(program.layer, rng)
+    # Nothing is carried on, or written, and all heads read all slots alike: from the second step on all steps are so.
+    cell.controller.recurrent_kernel.assign(np.zeros((width, width)))
+    cell.interface_kernel.assign(np.zeros(cell.interface_kernel.shape))
+    k, a, g, e, beta, gamma, s = cell.interface_parts()
+    cell.interface_bias.assign(np.repeat([0, 0, 50, -50, 0, 0, 0], [k, a, g, e, beta, gamma, s]))
     kernel = cell.controller.get_weights()[0]
-    kernel[D:] = 0
-    cell.controller.kernel.assign(kernel)
-    output = cell.output_kernel.numpy() if not ON_JAX else np.array(cell.output_kernel)
-    output[7:] = 0
-    cell.output_kernel.assign(output)
-    y = arrays(layer(x, training=True))[0]
-    np.testing.assert_allclose(y, np.repeat(y[:, :1], 3, axis=1), atol=1e-5)
+    for dropped in (slice(0, D), slice(D, None)):
+        only = np.zeros_like(kernel)
+        only[dropped] = kernel[dropped]
+        cell.controller.kernel.assign(only)
+        (y,) = arrays(program(x))
+        np.testing.assert_allclose(y[:, 1:], np.repeat(y[:, 1:2], 3, axis=1), atol=1e-5)
+        assert np.abs(y[:, 1] - y[:1, 1]).max() > 1e-3
 
 
-def test_any_recurrent_cell_may_control(rng):
-    """Also a stack of them, and one whose projection is no product."""
-    for controller in (L.StackedRNNCells([L.LSTMCell(4), L.GRUCell(C)]), L.LayerNormLSTMCell(C), L.PeepholeLSTMCell(C)):
-        cell = ntm(controller=controller)
-        cell.build((None, D))
-        y, states = cell(normal(rng, B, D), cell.get_initial_state(B))
-        assert tuple(y.shape) == (B, H)
-        tree.assert_same_structure(states, cell.get_initial_state(B))
+@every_rnn
+def test_dropout_of_the_state_has_one_mask_per_sequence(make, rng):
+    """Of the controller's state: a unit that is dropped at one step is so at all."""
+    cell = ntm(controller=L.SimpleRNNCell(H, activation="linear", seed=3, recurrent_dropout=0.5), clip=None)
+    program = Program(make(cell, return_sequences=True), training=True)
+    x = np.ones((ROWS, 4, 1), "float32")
+    program.layer.build(x.shape)
+    # h[t] = 1 + mask h[t-1], and the output is h.
+    cell.controller.set_weights([np.zeros((1 + R * W, H)), np.eye(H), np.ones(H)])
+    cell.output_kernel.assign(np.eye(H + R * W, H))
+    (y,) = arrays(program(x))
+    kept = y[:, 1] > 1
+    assert 0 < kept.mean() < 1
+    np.testing.assert_allclose(y, np.where(kept[:, None], [[[1], [3], [7], [15]]], 1.0))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: L.StackedRNNCells([L.PeepholeLSTMCell(4, projection_size=2), L.GRUCell(C)]),
+        lambda: L.LayerNormLSTMCell(C),
+    ],
+    ids=["stack", "layer-norm"],
+)
+def test_any_recurrent_cell_may_control(make, rng):
+    """It reads the input and, after it, what was read."""
+    cell = ntm(controller=make())
+    cell.build((None, D))
+    randomize(cell, rng)
+    x, before = normal(rng, B, D), cell.get_initial_state(B)
+    before[0]["reads"] = ops.convert_to_tensor(normal(rng, B, R, W))
+    y, (after,) = compiled(cell)(x, before)
+    assert tuple(y.shape) == (B, H)
+    tree.assert_same_structure([after], before)
+    read = np.concatenate([x, arrays(before[0]["reads"])[0].reshape(B, -1)], axis=1)
+    close(after["controller"], compiled(cell.controller)(read, before[0]["controller"])[1], atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -255,8 +289,8 @@ def test_any_recurrent_cell_may_control(rng):
         (lambda: dnc(controller=L.AttentionCell(L.GRUCell(C))), "controller.*reads no memory"),
         (lambda: dnc(clip=0), "clip.*positive"),
         (lambda: ntm().get_initial_state(B), "built.*keras.Input"),
-        (lambda: L.RNN(ntm(implementation="kernel"))(np.ones((B, 3, D))), "none for NTMCell"),
-        (lambda: L.DNC(H, controller=L.GRUCell(C, implementation="kernel"))(np.ones((B, 3, D))), "none for DNCCell"),
+        (lambda: L.RNN(ntm(implementation="kernel")).implementation_for(B, 3), "none for NTMCell"),
+        (lambda: L.RNN(dnc(controller=L.GRUCell(C, implementation="kernel"))).implementation_for(B), "for DNCCell"),
     ],
 )
 def test_what_is_refused(make, words):
