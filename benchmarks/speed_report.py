@@ -64,3 +64,17 @@ def cached_decoding():
         each = cached / entry["length"]
         rows.append([str(entry["length"]), f"{cached:.0f}", f"{each:.2f}", f"{full:.0f}", times(full / cached)])
     return ["tokens", "cached, ms", "ms per token", "full passes, ms", "times"], rows
+
+
+def gradient_monitor():
+    """CPU time, which other processes hardly change; wall time stands in the results."""
+    rows = [
+        [
+            {"tensorflow": "TensorFlow", "jax": "JAX"}[one["backend"]],
+            one["model"],
+            f"{one['step_milliseconds']['without']['cpu']:.1f} ms",
+            f"{100 * (one['ratio']['cpu'] - 1):+.1f}%",
+        ]
+        for one in sorted(results_file.read("gradient_monitor"), key=lambda one: one["backend"], reverse=True)
+    ]
+    return ["backend", "model", "CPU time of a step", "with the monitor"], rows

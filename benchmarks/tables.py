@@ -190,6 +190,10 @@ def cached_decoding():
     return table(*speed_report.cached_decoding())
 
 
+def gradient_monitor():
+    return table(*speed_report.gradient_monitor())
+
+
 def translation():
     return table(*translation_report.quality(result("translation")["results"]))
 
@@ -256,7 +260,7 @@ def table(head, rows):
 def filled(text):
     """A page with each table behind its marker made anew."""
     recurrent_tables = (recurrent, recurrent_jax, recurrent_shapes, recurrent_shapes_jax)
-    speed_tables = (attention, decoding, cached_decoding)
+    speed_tables = (attention, decoding, cached_decoding, gradient_monitor)
     text_tables = (demo, sentiment, changes, text_pipeline, vectorize, translation, translation_speed)
     forecast_tables = (forecasting, forecasting_frames, forecasting_speed)
     clockwork_tables = (clockwork_wave, clockwork_adding, clockwork_speed)

@@ -71,6 +71,14 @@ def test_the_lines_on_translation_run(tmp_path):
     assert ks.saving.read_card(tmp_path / "saved_models" / "en_fr")["kind"] == "seq2seq"
 
 
+def test_the_lines_on_training_run(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = [block for block in blocks if "GradientMonitor" in block]
+    out = run_code(f"{code}\nprint('rates', *(round(1e3 * one, 2) for one in history['learning_rate']))", tmp_path)
+    assert "rates 1.5 3.0 3.0 2.89" in out
+    assert "gradient_norm" in out  # in the progress bar
+
+
 def test_the_lines_on_forecasting_run(tmp_path):
     """From CSV to plot in ten lines, and the parts below: on 26 days, in one epoch each."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)

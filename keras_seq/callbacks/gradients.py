@@ -38,7 +38,8 @@ class GradientMonitor(keras.callbacks.Callback):
     the scale has fallen below 1, which no overflow explains, they are what is warned of. With
     `gradient_accumulation_steps` the gradients are those of each batch, and there is no `clipped_share`: what is
     clipped is a mean of several. A `train_step` of one's own is seen as far as it uses `model.optimizer`. Of several
-    monitors in a list the last one sees the steps.
+    monitors in a list the last one sees the steps. Each `fit` with a monitor compiles the step anew, and so does the
+    next one without.
 
     Attributes: `first_nonfinite`, `(path of the weight, step)` or None; steps are counted from 0 by
     `optimizer.iterations`, so those of a resumed training go on.
@@ -116,6 +117,8 @@ class GradientMonitor(keras.callbacks.Callback):
         if variables is None:
             variables = compat.trained_by(optimizer) or model.trainable_variables
         given = [(g, v.path) for g, v in zip(gradients, variables, strict=True) if g is not None]
+        if not given:
+            return  # Keras will say so
         self._paths = [path for _, path in given]
         scale = _scale_of(optimizer)
         dense, rows = zip(*(_unscaled(*training.dense_and_rows(g), scale) for g, _ in given), strict=True)

@@ -139,7 +139,10 @@ def test_the_weights_of_a_transformer_are_the_mean_of_its_top_block(ids):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"encoder": "elman"}, "`encoder` must be a cell, a layer or one of simple_rnn, lstm, gru, clockwork, transformer, got"),
+        (
+            {"encoder": "elman"},
+            "`encoder` must be a cell, a layer or one of simple_rnn, lstm, gru, clockwork, transformer, got",
+        ),
         ({"decoder": 3}, "`decoder` must be a name, a cell or a layer, got int"),
         (
             {"encoder": keras.layers.Conv1D(5, 3, padding="same")},
