@@ -14,7 +14,7 @@ _NTM = {"cell": "ntm", "slots": 128, "slot_width": 20, "controller": "feed_forwa
 _DNC = {"cell": "dnc", "slots": 32, "slot_width": 16, "read_heads": 1}
 
 TASKS = {
-    "ntm_copy": {**_COPY, "model": _NTM},
+    "ntm_copy": {**_COPY, "model": {**_NTM, "controller": "lstm"}},
     "dnc_copy": {
         **_COPY,
         "model": {**_DNC, "controller": "feed_forward", "units": 100},
