@@ -101,7 +101,7 @@ def test_the_lines_on_memory_run(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     (code,) = [block for block in blocks if "memory_model" in block]
     assert len([line for line in code.splitlines() if line]) <= 10
-    quick = code.replace("batches=1000", "batches=2, buckets=1").replace("epochs=8", "epochs=1")
+    quick = code.replace("batches=1000", "batches=2, buckets=1").replace("epochs=20", "epochs=1")
     quick = quick.replace("length=(1, 20)", "length=(1, 2)").replace("jit_compile=True", "slots=7, units=5")
     assert len(quick) < len(code) + 20
     out = run_code(f"{quick}\nprint('trace', trace['read_weights'].shape)", tmp_path)
