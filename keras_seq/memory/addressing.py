@@ -17,6 +17,7 @@ from keras_seq.backend import native
 _NORM = 1e-6  # added to squared norms: the gradient of the norm of a zero vector is zero, that of a cosine at most 1e3
 _SHARPEN = 1e-16  # added below the logarithm: the gradient at a weight of zero is finite, and no weight is seen to move
 _USAGE = 1e-6  # the least usage, as DNC's published code has it: its logarithm and the gradient of that are finite
+_ALIKE = 1e-5  # usages as near as that are in the order of their slots, not of how they were rounded
 _BY_PAIRS = 128  # slots up to which comparing each to each is faster than sorting, which XLA is slow at
 
 
@@ -94,26 +95,28 @@ def usage(u, w_w, w_r, f):
 def allocation(u):
     """`a[phi_j] = (1 - u[phi_j]) * product over i < j of u[phi_i]`, phi the slots by ascending usage (DNC).
 
-    Weights `(B, N)` that go to the slots least in use `u` `(B, N)`; of slots alike, to the first. Products are sums of
-    logarithms: their gradient divides by no zero.
+    Weights `(B, N)` that go to the slots least in use `u` `(B, N)`; of slots alike to 1e-5, to the first: many are
+    alike as long as a memory is empty, and rounding must not choose among them. Products are sums of logarithms: their
+    gradient divides by no zero.
     """
     u = _USAGE + (1 - _USAGE) * u
-    return (1 - u) * ops.exp((_sums_by_pairs if u.shape[-1] <= _BY_PAIRS else _sums_by_sorting)(u, ops.log(u)))
+    sums_before = _sums_by_pairs if u.shape[-1] <= _BY_PAIRS else _sums_by_sorting
+    return (1 - u) * ops.exp(sums_before(ops.round(u / _ALIKE), ops.log(u)))
 
 
-def _sums_by_pairs(u, logs):
+def _sums_by_pairs(rank, logs):
     """For each slot the sum of the logarithms of those that come before it, all found by comparing each to each."""
-    slots = u.shape[-1]
-    one, other = ops.expand_dims(u, 2), ops.expand_dims(u, 1)
+    slots = rank.shape[-1]
+    one, other = ops.expand_dims(rank, 2), ops.expand_dims(rank, 1)
     earlier = np.tril(np.ones((slots, slots), "bool"), -1)  # of two slots alike the one with the lower index
     before = ops.logical_or(other < one, ops.logical_and(other == one, earlier))  # (B, N, N)
     logs = ops.expand_dims(logs, 1)
     return ops.sum(ops.where(before, logs, ops.zeros_like(logs)), axis=-1)
 
 
-def _sums_by_sorting(u, logs):
+def _sums_by_sorting(rank, logs):
     """The same sums, from the slots in their order."""
-    phi = ops.argsort(u)
+    phi = ops.argsort(rank)
     ordered = native.gather(logs, phi, rows=True)
     return native.gather(ops.cumsum(ordered, axis=-1) - ordered, ops.argsort(phi), rows=True)
 

@@ -95,6 +95,8 @@ def test_allocation(rng):
     assert a.sum(axis=-1).max() <= 1 + 1e-12
     assert a[3].argmax() == 0  # of slots alike the first
     assert a[3].max() > 1 - 1e-5
+    rounded = u + 1e-9 * rng.normal(size=u.shape)  # what is alike but for rounding stays in its order
+    np.testing.assert_allclose(arrays(addressing.allocation(*tensors(rounded)))[0][[1, 5]], a[[1, 5]], atol=1e-7)
     (in_float32,) = arrays(addressing.allocation(ops.convert_to_tensor(u.astype("float32"))))
     np.testing.assert_allclose(in_float32, a, atol=2e-6)
 
