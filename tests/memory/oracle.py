@@ -55,7 +55,7 @@ def usage(u, w_w, w_r, f):
 def allocation(u):
     u = 1e-6 + (1 - 1e-6) * u
     a, product = np.zeros_like(u), 1.0
-    for i in sorted(range(len(u)), key=lambda i: (u[i], i)):
+    for i in sorted(range(len(u)), key=lambda i: (round(u[i] / 1e-5), i)):  # alike to 1e-5: the first
         a[i] = (1 - u[i]) * product
         product *= u[i]
     return a
