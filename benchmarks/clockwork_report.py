@@ -24,6 +24,7 @@ NAMES = {
 def trained(results, task, metrics):
     """Head and rows of a task, a row for each model, over its seeds."""
     rows = []
+    results = [run for run in results if run["backend"] == "tensorflow"]
     for name in dict.fromkeys(run["model"] for run in results if run["task"] == task):
         runs = [run for run in results if run["task"] == task and run["model"] == name]
         of = [_spread([run["metrics"][metric] for run in runs]) for metric in metrics]

@@ -23,7 +23,7 @@ from keras_seq.checks import positive_integer
 from keras_seq.kernels.clockwork import LONGEST_CYCLE, ClockworkKernel, cycle
 
 # What integers a float counts up to without a gap. `keras.layers.RNN` makes floats of all states.
-_COUNTS_TO = {"bfloat16": 2**8, "float16": 2**11}
+_COUNTS_TO = {"bfloat16": 2**8, "float16": 2**11, "float32": 2**24}
 
 
 def clockwork_step(projected, h, h_in, clock, recurrent_kernel, periods, activation=ops.tanh):
@@ -112,7 +112,7 @@ class ClockworkRNNCell(KernelCell):
         if longest and cycle(self.periods) > longest:
             raise ValueError(
                 f"Cell {self.name!r} must count {cycle(self.periods)} steps, an integer, and got its clock as "
-                f"{clock.dtype}, which counts to {longest}: run it in ks.layers.RNN, or in float32."
+                f"{clock.dtype}, which counts to {longest}: run it in ks.layers.RNN, which keeps it one."
             )
         return clock
 
@@ -121,6 +121,7 @@ class ClockworkRNNCell(KernelCell):
 
         `anew`: all rows start from `get_initial_state`.
         """
+        anew = anew and type(self).get_initial_state is ClockworkRNNCell.get_initial_state  # at 0
         return ClockworkKernel(self.activation, tuple(self.periods), self._sizes, anew)
 
 

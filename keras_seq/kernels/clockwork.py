@@ -93,7 +93,9 @@ class _Together:
 
     def held(self, start, outputs):
         """From a state `(B, 1, ·)` and those after each tick `(B, K, ·)`: before each step, and after the last."""
-        return native.cut(ops.concatenate([start, ops.repeat(outputs, self.period, axis=1)], axis=1), 0, self.steps + 1)
+        known = isinstance(self.steps, int)  # a period may be much longer than the sequence
+        outputs = ops.repeat(outputs, min(self.period, max(self.steps, 1)) if known else self.period, axis=1)
+        return native.cut(ops.concatenate([start, outputs], axis=1), 0, self.steps + 1)
 
 
 class _RowByRow(_Together):

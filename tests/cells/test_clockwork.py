@@ -21,10 +21,12 @@ FORMS = {
     "1-2-3": ((1, 2, 3), (2, 3, 1)),
     "1-3-4-7": ((1, 3, 4, 7), (1, 2, 3, 1)),
     "none-of-1": ((2, 3), (2, 1)),
+    "beyond": ((1, 5, 2**20), (2, 3, 2)),  # the last module fires once
 }
 # Rows that all start at 0 or have begun, each at its own time; whole or masked.
 CASES = [(form, kind) for form in FORMS for kind in ("anew", "begun-masked")]
 CASES += [("1-2-3", kind) for kind in ("anew-masked", "begun")]
+CASES += [("beyond", "anew-masked")]
 every_way = pytest.mark.parametrize("way", ["loop", "kernel"])
 
 
@@ -102,11 +104,14 @@ def test_gradients_of_a_sequence_that_begins(masked, rng):
     expected, found = map(of, layers)
     close(found, expected, atol=1e-12, rtol=1e-10)
     assert all(np.abs(g).max() > 1e-3 for g in expected[1])
+    module = np.repeat(np.arange(4), FORMS["1-3-4-7"][1])
+    for _, gradients in (expected, found):
+        assert not gradients[2][module[:, None] < module].any()  # of U, from fast to slow
 
 
 @every_way
 def test_what_counts_as_zero_is_no_part_of_anything(way, rng):
-    """From fast to slow nothing goes, whatever numbers stand there, also after `set_weights`; nor has it a gradient."""
+    """From fast to slow nothing goes, whatever numbers stand there, also after `set_weights`."""
     layer = layer_of("1-2-3", rng, implementation=way, return_state=False)
     module = np.repeat([0, 1, 2], FORMS["1-2-3"][1])
     fast_to_slow = module[:, None] < module
