@@ -17,7 +17,10 @@ JAX_TESTS := attention backend cells decoding kernels layers memory transformer 
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-oldest lint format clean
+notebooks: $(VENV)/.dev
+	$(BIN)/python notebooks/run.py
+
+.PHONY: demo notebooks test test-oldest lint format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/keras-seq train sentiment --force --out saved_models/reviews --units 32 --embedding-dim 32
