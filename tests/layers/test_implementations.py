@@ -238,8 +238,7 @@ def graph_of(folder):
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("trained", [False, True])
-@pytest.mark.parametrize("way", ["export", "saved_model"])
+@pytest.mark.parametrize(("way", "trained"), [("export", False), ("export", True), ("saved_model", True)])
 def test_an_export_holds_no_compiled_kernel(way, trained, rng, tmp_path, chosen):
     """Whoever wrote it: the model's own `export`, or plain TensorFlow."""
     import tensorflow as tf
