@@ -15,6 +15,9 @@ JAX_TESTS := attention backend cells decoding kernels layers memory transformer 
 	test_gradient_monitor.py test_initializers.py test_losses.py test_metrics.py test_optimizers.py test_schedules.py \
 	test_token_losses.py
 
+# Whole files go to a process: it trains what their tests share once, and compiles on JAX what they have in common once.
+TWO := -n 2 --dist loadfile
+
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 notebooks: $(VENV)/.dev
@@ -28,8 +31,8 @@ demo: $(VENV)/.demo
 		"A quiet, funny film." "The soup was not cold at all." "I expected a wonderful book, but it was dull."
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 $(addprefix tests/,$(JAX_TESTS))
+	$(BIN)/python -m pytest $(TWO)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest $(TWO) $(addprefix tests/,$(JAX_TESTS))
 
 test-oldest:
 	$(MAKE) test VENV=.venv-oldest PINS='$(strip $(OLDEST))'
