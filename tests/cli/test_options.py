@@ -33,12 +33,22 @@ def vectors(tmp_path_factory):
     return path, known
 
 
+@pytest.fixture
+def kept(monkeypatch):
+    """The models that trainings end with. To report on them and to export them takes long, and has no part in this."""
+    models = []
+    monkeypatch.setattr("keras_seq.cli.sentiment.reported", lambda *_: {"model": {}})
+    monkeypatch.setattr("keras_seq.cli.sentiment.print_report", lambda *_: None)
+    monkeypatch.setattr("keras_seq.saving.save", lambda model, *_, **__: models.append(model))
+    return models
+
+
 def trained(keras_seq, data, out, *options):
-    """The model that a training makes, and its last loss."""
+    """What a training prints of its last loss."""
     common = ["--data", data, "--out", out, *TINY, "--epochs", 6, "--patience", 9, "--dropout", 0, "--no-bidirectional"]
     done = keras_seq("train", "sentiment", *common, "--learning-rate", 0.1, *options)
     assert done.code == 0, done.err
-    return ks.saving.load(out), float(re.findall(r" loss: (\S+)", done.out)[-1])
+    return float(re.findall(r" loss: (\S+)", done.out)[-1])
 
 
 def rows_of(model, known):
@@ -50,16 +60,18 @@ def rows_of(model, known):
 def test_frozen_vectors_letters_and_balanced_labels(keras_seq, uneven, vectors, tmp_path):
     path, known = vectors
     options = ["--vectors", path, "--no-train-vectors", "--subword-buckets", 53, "--balanced"]
-    model, loss = trained(keras_seq, uneven, tmp_path / "model", *options)
+    loss = trained(keras_seq, uneven, tmp_path / "model", *options)
+    model = ks.saving.load(tmp_path / "model")
     np.testing.assert_allclose(rows_of(model, known), list(known.values()), rtol=1e-6)
     assert model.network.get_layer("embedding").trainable is False
     assert model.network.get_layer("embedding_of_letters").get_weights()[0].shape == (54, 5)
     assert loss > 0.65  # labels weigh alike: no more is to be known than that each has one half
 
 
-def test_vectors_that_are_trained_on_and_labels_as_they_are(keras_seq, uneven, vectors, tmp_path):
+def test_vectors_that_are_trained_on_and_labels_as_they_are(keras_seq, uneven, vectors, tmp_path, kept):
     path, known = vectors
-    model, loss = trained(keras_seq, uneven, tmp_path / "model", "--vectors", path)
+    loss = trained(keras_seq, uneven, tmp_path / "model", "--vectors", path)
+    (model,) = kept
     found, given = rows_of(model, known), np.array(list(known.values()))
     assert (np.abs(found - given).max(axis=1) > 1e-3).all()
     assert np.corrcoef(found.ravel(), given.ravel())[0, 1] > 0.8  # from where they started
@@ -90,7 +102,7 @@ def test_other_vectors_are_another_training(keras_seq, uneven, vectors, tmp_path
     assert re.search(r"\AError: .*model\.training.*data.*\n\Z", done.err), done.err
 
 
-def test_epochs_are_judged_by_the_averaged_weights(keras_seq, csv_file, table, tmp_path, monkeypatch):
+def test_epochs_are_judged_by_the_averaged_weights(keras_seq, csv_file, table, tmp_path, monkeypatch, kept):
     """Validation scores the weights that the artefact is given, not those that the training is at."""
     raw, backup_of = [], ks.callbacks.SafeBackup.on_epoch_end
 
@@ -106,7 +118,7 @@ def test_epochs_are_judged_by_the_averaged_weights(keras_seq, csv_file, table, t
     best = np.argmax(accuracies)  # the first of the best
     train, _ = ks.data.split(table.reset_index(drop=True), 0.2, stratify="label", seed=0)
     _, validation = ks.data.split(train, 0.1, stratify="label", seed=0)
-    model = ks.saving.load(tmp_path / "model")
+    (model,) = kept
     scores = model.evaluate(validation["text"], validation["label"], verbose=0)
     assert scores == pytest.approx([losses[best], accuracies[best]], abs=2e-4)
     model.set_weights(raw[best])

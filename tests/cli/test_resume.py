@@ -14,7 +14,7 @@ import keras_seq as ks
 from tests.processes import TINY
 
 pytestmark = pytest.mark.tensorflow
-EPOCHS = 30
+EPOCHS = 12
 LOSSES = r"Epoch (\d+)/.*\n.* loss: (\S+) .*val_loss: (\S+)"
 DONE = pytest.StashKey()
 AVERAGING = ["--averaging", 0.9, "--weight-decay", 0.01]
@@ -111,10 +111,10 @@ def losses_in(out):
     return {int(n): (float(loss), float(val)) for n, loss, val in re.findall(LOSSES, out)}
 
 
+# After the last epoch without averaging: tests/cli/test_seq2seq.py and test_forecast.py, by the same code.
 @pytest.mark.parametrize(
     ("fault", "options"),
     [
-        ("after the last epoch", []),
         ("backup cut", []),
         ("after two epochs", AVERAGING),
         ("after the last epoch", AVERAGING),
@@ -125,7 +125,6 @@ def test_interrupted_at_an_awkward_moment(keras_seq, uninterrupted, csv_file, tm
     """Between the last epoch and the artefact; or while a backup was written: never a traceback, nor a worse model."""
     broken, work = tmp_path / "broken", tmp_path / "broken.training"
     few = ["--epochs", 4, *options]
-    printed, whole = uninterrupted(few)
     backup_of = ks.callbacks.SafeBackup.on_epoch_end
 
     def fail(*_, **__):
@@ -152,6 +151,7 @@ def test_interrupted_at_an_awkward_moment(keras_seq, uninterrupted, csv_file, tm
         assert "broken.training" in done.err
         return
     assert done.code == 0, done.err
+    printed, whole = uninterrupted(few)
     before, after = losses_in(printed), losses_in(done.out)
     assert sorted(before) == [1, 2, 3, 4]
     assert sorted(after) == ([3, 4] if fault == "after two epochs" else [])
