@@ -36,7 +36,8 @@ def test_a_keras_file_needs_no_more_than_the_import(model_of, frame, tmp_path):
     expected = {}
     for name, arguments in MODELS.items():
         model = model_of(**arguments)
-        model.fit(frame["text"], [model.labels[i % 2] for i in range(len(frame))], verbose=0)
+        if name == "lstm":  # one file with the slots of an optimizer will do
+            model.fit(frame["text"], [model.labels[i % 2] for i in range(len(frame))], verbose=0)
         model.save(tmp_path / f"{name}.keras")
         expected[f"{name}.keras"] = model.predict(texts, verbose=0)
     (tmp_path / "texts.json").write_text(json.dumps(texts))
