@@ -6,6 +6,7 @@ from keras_seq.callbacks.gradients import GradientMonitor
 from keras_seq.callbacks.rates import CosineDecay, ExponentialDecay, InverseTimeDecay, StepDecay
 from keras_seq.callbacks.resuming import EpochSeed, ResumableEarlyStopping, SafeBackup
 from keras_seq.callbacks.states import ResetStates
+from keras_seq.callbacks.teacher_forcing import TeacherForcing
 
 __all__ = [
     "AverageOfLast",
@@ -19,4 +20,5 @@ __all__ = [
     "ResumableEarlyStopping",
     "SafeBackup",
     "StepDecay",
+    "TeacherForcing",
 ]

@@ -57,7 +57,7 @@ def seq2seq_model(
         recurrent_dropout: of layers given by name, as in `sentiment_model`.
         weight_decay: of `ks.optimizers.AdamW`, which leaves biases alone.
         label_smoothing: share of the target that is spread over all tokens.
-        scheduled_sampling: see `Seq2Seq`.
+        scheduled_sampling: see `Seq2Seq`; by `ks.callbacks.TeacherForcing` it follows a schedule.
         learning_rate: of Adam, a number or a `keras.optimizers.schedules.LearningRateSchedule`.
         clipnorm: the norm to which the gradient of each weight is clipped, None for no clipping; or a dict that clips
             otherwise, such as `{"global_clipnorm": 1.0}` or `{"clipvalue": 0.5}`: see `ks.optimizers.clipping`.

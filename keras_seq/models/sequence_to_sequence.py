@@ -24,7 +24,8 @@ class Seq2Seq(keras.Model):
         source_vectorizer, target_vectorizer: `ks.layers.Tokenizer`s.
         scheduled_sampling: share of the tokens before that are, in training, not the true ones but those that the
             model would say (Bengio et al., 2015, arXiv 1506.03099), in two passes (Mihaylova & Martins, 2019, arXiv
-            1906.07651): the first, with teacher forcing, says them all.
+            1906.07651): the first, with teacher forcing, says them all. Above 0 the share is a weight that is not
+            trained, `sampling_share`, which `ks.callbacks.TeacherForcing` changes while the model trains.
 
     Call arguments:
         inputs: a dict of ids, `source` `(B, S)` and `target` `(B, T)`, as `ks.data.pair_dataset` makes them.
@@ -39,6 +40,12 @@ class Seq2Seq(keras.Model):
         self.network = network
         self.scheduled_sampling = share("scheduled_sampling", scheduled_sampling)
         self.seed_generator = keras.random.SeedGenerator()
+        self.sampling_share = None
+        if self.scheduled_sampling:
+            # A weight and no number, which a compiled training step would keep as it was when it was traced.
+            start = keras.initializers.Constant(self.scheduled_sampling)
+            how = {"name": "sampling_share", "dtype": "float32", "trainable": False, "autocast": False}
+            self.sampling_share = self.add_weight((), start, **how)
         # Past Keras's tracking: a layer of strings among its layers would keep JAX from compiling the model. They have
         # no weights, and their tokens are in the config.
         object.__setattr__(self, "source_vectorizer", source_vectorizer)
@@ -57,7 +64,7 @@ class Seq2Seq(keras.Model):
             )
         source, target = inputs["source"], inputs["target"]
         training = bool(training)
-        if not training or not self.scheduled_sampling:
+        if not training or self.sampling_share is None:
             return self.network(source, target, training=training)
         encoded = self.network.encode(source, training)
         target = self._partly_said(target, encoded)
@@ -68,8 +75,8 @@ class Seq2Seq(keras.Model):
         logits = self.network.allowed(self.network.logits(self.network.decode(target, encoded)[0]))
         said = ops.cast(ops.argmax(logits, axis=-1), target.dtype)
         said = ops.concatenate([target[:, :1], said[:, :-1]], axis=1)
-        drawn = keras.random.uniform(ops.shape(target), seed=self.seed_generator) < self.scheduled_sampling
-        return ops.where(drawn & (target != 0), said, target)
+        drawn = keras.random.uniform(ops.shape(target), dtype="float32", seed=self.seed_generator)
+        return ops.where(ops.less(drawn, self.sampling_share) & (target != 0), said, target)
 
     def fit(self, x=None, y=None, batch_size=None, validation_data=None, shuffle=True, **kwargs):
         """`keras.Model.fit`, for strings too: `fit(sources, targets, validation_data=(sources, targets))`.
@@ -202,6 +209,14 @@ class Seq2Seq(keras.Model):
         how = self._search(beam_width, n_best, length_penalty, max_length, return_attention)
         serve = serving(self, *how, return_attention)
         write_serving(self, [self.source_vectorizer, self.target_vectorizer], "translate", serve, filepath, verbose)
+
+    def load_own_variables(self, store):
+        """The share of sampling, where both the model and the file have one.
+
+        A file has none that was written before the share was a weight, or by a model that does not sample.
+        """
+        if self.sampling_share is not None and store.keys():
+            super().load_own_variables(store)
 
     def get_config(self):
         parts = ("network", "source_vectorizer", "target_vectorizer")
