@@ -13,7 +13,7 @@ JAX_TESTS := attention backend cells decoding kernels layers memory transformer 
 	models/test_network_parts.py models/test_seq2seq_model.py models/test_strategies.py models/test_translate.py \
 	test_bits.py test_bleu.py test_broken_gradients.py test_forecast_losses.py test_forecast_metrics.py \
 	test_gradient_monitor.py test_initializers.py test_losses.py test_metrics.py test_optimizers.py test_schedules.py \
-	test_token_losses.py
+	test_teacher_forcing.py test_token_losses.py
 
 # Whole files go to a process: it trains what their tests share once, and compiles on JAX what they have in common once.
 TWO := -n 2 --dist loadfile

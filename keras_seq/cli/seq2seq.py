@@ -80,6 +80,8 @@ class Settings:
     learning_rate: float = 2e-3
     decay: str = "cosine"
     warmup: float = 0.0
+    teacher_forcing: str | None = None
+    forcing_rate: float | None = None
     test_size: float | None = None
     seed: int = 0
 
@@ -109,7 +111,9 @@ def settings_of(options):
         groups["model"]["shared_embeddings"] = SHARED[groups["model"]["shared_embeddings"]]
     for name in {"data", "data_target"} & set(chosen):
         chosen[name] = str(chosen[name])
-    return Settings(**chosen, **groups)
+    settings = Settings(**chosen, **groups)
+    _forcing(settings)  # raises where they do not go together, before there is anything to clear away
+    return settings
 
 
 def _check_together(given):
@@ -126,6 +130,10 @@ def _check_together(given):
         refuse(given, {"source", "target"}, "names a column of a table: with --data-target files hold lines.")
     if "average_last" in given:
         refuse(given, {"patience"}, "chooses the best epoch, which --average-last does not: give one of them.")
+    if len({"teacher_forcing", "forcing_rate"} & set(given)) == 1:
+        raise InputError("Options --teacher-forcing and --forcing-rate make a schedule together: give both, or none.")
+    if "teacher_forcing" in given and not given.get("scheduled_sampling"):
+        raise InputError("Option --teacher-forcing needs --scheduled-sampling, the share to rise to, above 0.")
     if set(BATCHES) <= set(given):
         raise InputError("Options --batch-size and --tokens-per-batch both bound a batch: give one of them.")
 
@@ -249,6 +257,17 @@ def _rate(settings, steps):
     return keras.optimizers.schedules.CosineDecay(0.0 if rising else peak, max(1, steps - rising), **rises)
 
 
+def _forcing(settings):
+    """The schedule of teacher forcing in a list, which is empty where there is none."""
+    if settings.teacher_forcing is None:
+        return []
+    least = 1 - settings.model["scheduled_sampling"]
+    try:
+        return [callbacks.TeacherForcing(settings.teacher_forcing, settings.forcing_rate, minimum=least)]
+    except ValueError as error:
+        raise InputError(f"Option --forcing-rate does not go with --teacher-forcing: {error}") from error
+
+
 def fit(settings, model, datasets, work):
     """Train a model, or go on with the training in the folder `work`. Returns the seconds that all of it took."""
     if settings.average_last is None:
@@ -257,4 +276,4 @@ def fit(settings, model, datasets, work):
         )
     else:
         ending = ResumableAverageOfLast(work / "last", settings.average_last)
-    return go_on(model, datasets, settings, work, ending)
+    return go_on(model, datasets, settings, work, ending, *_forcing(settings))

@@ -22,6 +22,7 @@ Strategy = StrEnum("Strategy", {name: name for name in ("segment", "direct", "re
 Scale = StrEnum("Scale", {name: name for name in ("series", "window", "none")})
 Outputs = StrEnum("Outputs", {name: name for name in ("quantiles", "gaussian", "mse", "mae", "huber")})
 Decay = StrEnum("Decay", {name: name for name in ("cosine", "none")})
+Forcing = StrEnum("Forcing", {name: name for name in ("linear", "exponential", "inverse_sigmoid")})
 
 
 @train.command("sentiment")
@@ -144,6 +145,12 @@ def train_seq2seq(
     scheduled_sampling: Annotated[
         float | None,
         typer.Option(min=0, max=0.95, help="Share of the model's own tokens that it trains on.", show_default="0"),
+    ] = None,
+    teacher_forcing: Annotated[
+        Forcing | None, typer.Option(help="Let that share rise to it from epoch to epoch: how the true tokens decay.")
+    ] = None,
+    forcing_rate: Annotated[
+        float | None, typer.Option(help="How fast they do: see ks.callbacks.TeacherForcing.")
     ] = None,
     split: Annotated[Split | None, typer.Option(help="What a token is.", show_default="words")] = None,
     max_tokens: Annotated[

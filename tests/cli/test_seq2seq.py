@@ -196,7 +196,10 @@ def weights_of(keras_seq, tsv, tmp_path, monkeypatch):
     return call
 
 
-@pytest.mark.parametrize("options", [[], ["--average-last", 3]], ids=["best", "average"])
+FORCING = ["--scheduled-sampling", 0.5, "--teacher-forcing", "linear", "--forcing-rate", 0.25]
+
+
+@pytest.mark.parametrize("options", [[], ["--average-last", 3], FORCING], ids=["best", "average", "forcing"])
 def test_interrupted_twice_it_ends_as_without(weights_of, monkeypatch, options):
     """After the second epoch, and between the last and the artefact."""
     options = [*options, "--dropout", 0.3, "--learning-rate", 0.03]
@@ -209,8 +212,10 @@ def test_interrupted_twice_it_ends_as_without(weights_of, monkeypatch, options):
             raise Stopped
 
     monkeypatch.setattr(ks.callbacks.SafeBackup, "on_epoch_end", backup)
-    whole, _ = weights_of("whole", *options)
+    whole, done = weights_of("whole", *options)
     assert len(of_epoch) == 4
+    shares = re.findall(r" sampling_share: (\S+)", done.out)
+    assert list(map(float, shares)) == ([0, 0.25, 0.5, 0.5] if "--teacher-forcing" in options else [])
     if "--average-last" in options:
         for weight, *values in zip(whole, *of_epoch[1:], strict=True):
             if weight.dtype == "float32":

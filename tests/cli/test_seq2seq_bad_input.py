@@ -22,6 +22,17 @@ BAD = {
     "lines of a table": (SIX, ["--data-target", "x.de"], "--source names a column"),
     "both batches": (SIX, ["--tokens-per-batch", 9], "--tokens-per-batch"),
     "best and mean": (SIX, ["--patience", 2, "--average-last", 2], "--patience"),
+    "forcing without a rate": (SIX, ["--teacher-forcing", "linear"], "--forcing-rate make a schedule"),
+    "forcing without a share": (
+        SIX,
+        ["--teacher-forcing", "linear", "--forcing-rate", 0.1],
+        "--teacher-forcing needs --scheduled-sampling",
+    ),
+    "a rate of no schedule": (
+        SIX,
+        ["--scheduled-sampling", 0.2, "--teacher-forcing", "exponential", "--forcing-rate", 2],
+        "--forcing-rate does not go.*below 1",
+    ),
     "heads": (SIX, ["--num-heads", 2], "--num-heads.*transformer"),
     "attention of a transformer": (SIX, ["--encoder", "transformer", "--attention", "dot"], "--attention"),
     "a width of a transformer": (SIX, ["--encoder", "transformer", "--bidirectional"], "--bidirectional"),
