@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_seq.diagnostics.decay import GROWTH, REACH, Decay, by_distance, decay_of, remedy
-from keras_seq.errors import MissingExtraError
+from keras_seq.diagnostics.pictures import axes_of
 
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -170,14 +170,7 @@ class GradientFlow:
         Raises:
             MissingExtraError: without matplotlib (`pip install keras_seq[plots]`).
         """
-        try:
-            from matplotlib.figure import Figure
-            from matplotlib.ticker import MaxNLocator
-        except ImportError as error:
-            raise MissingExtraError("GradientFlow.plot", "plots") from error
-
-        if ax is None:
-            ax = Figure(figsize=(7, 4), dpi=150, layout="constrained").subplots()
+        ax = axes_of(ax, "GradientFlow.plot", (7, 4))
         greys = np.linspace(0, 0.55, max(2, len(self.curves)))
         for c, style, marker, grey in zip(self.curves, cycle(_STYLES), cycle(_MARKERS), greys, strict=False):
             shown = np.isfinite(c.distances) & (c.distances > 0)
@@ -186,7 +179,7 @@ class GradientFlow:
             ax.plot(d, np.where(shown, c.distances, np.nan), color=str(grey), label=f"{c.label}: {_short(c)}", **look)
         ax.set_yscale("log")
         ax.set(xlabel="distance from the last step read (steps)", ylabel="norm of the gradient, dL/ds (loss per unit)")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.get_major_locator().set_params(integer=True)
         if not ax.xaxis_inverted():
             ax.invert_xaxis()
         ax.grid(alpha=0.3, linewidth=0.5)

@@ -1,16 +1,13 @@
 """`gradient_flow`: how far back the gradient of a loss travels in a user's own model."""
 
-import collections
-
 import keras
 import numpy as np
-from keras import tree
 
-from keras_seq import compat
+from keras_seq.diagnostics.batches import batch_of, cause_of
 from keras_seq.diagnostics.flow import GradientFlow, curves_of
+from keras_seq.diagnostics.inner_loops import names_of, recurrent_layers
 from keras_seq.diagnostics.state_gradients import StateGradients
 from keras_seq.errors import InputError
-from keras_seq.models.strings import are_strings
 
 
 def gradient_flow(model, x, y=None, sample_weight=None, from_last=False):
@@ -73,7 +70,7 @@ def gradient_flow(model, x, y=None, sample_weight=None, from_last=False):
     (30, [30])
     """
     _check_model(model)
-    batch = _batch_of(model, x, y, sample_weight)
+    batch = batch_of(model, x, y, sample_weight)
     measured = StateGradients(model, batch, from_last)
     if not measured.calls:
         raise InputError(f"Model {model.name!r} calls none of its recurrent layers: there is nothing to measure.")
@@ -85,8 +82,10 @@ def gradient_flow(model, x, y=None, sample_weight=None, from_last=False):
         )
     loss, calls = measured(batch)
     if not np.isfinite(loss):
-        raise InputError(f"The loss of this batch is {loss}: {_cause(model, batch)}")
-    return GradientFlow(loss, _curves(calls), from_last, at_all_steps)
+        raise InputError(f"The loss of this batch is {loss}: {cause_of(model, batch)}")
+    names = names_of(call.layer for call in calls)
+    curves = [curve for call in calls for curve in curves_of(call, names[id(call.layer)])]
+    return GradientFlow(loss, curves, from_last, at_all_steps)
 
 
 def _check_model(model):
@@ -97,7 +96,7 @@ def _check_model(model):
         )
     if not model.built:
         raise InputError(f"Model {model.name!r} is not built: call it on a batch, `model(x)`, or give it keras.Input.")
-    if not any(isinstance(layer, keras.layers.RNN) for layer in compat.inner_layers(model)):
+    if not recurrent_layers(model):
         raise InputError(
             f"Model {model.name!r} has no recurrent layers (RNN, LSTM, GRU …, ours or of keras.layers): its gradient "
             "takes no way through time."
@@ -106,68 +105,7 @@ def _check_model(model):
         raise InputError(f'Model {model.name!r} has no loss: call `model.compile("adam", loss)` first.')
 
 
-def _batch_of(model, x, y, sample_weight):
-    """`(x, y, sample_weight)` as arrays, checked."""
-    if hasattr(x, "element_spec") or hasattr(x, "__next__"):
-        raise InputError(
-            f"Argument `x` must be arrays of one batch, got {type(x).__name__}: give `*next(iter(dataset))`."
-        )
-    if hasattr(model, "as_batch"):  # what turns strings into ids
-        x, y, sample_weight = model.as_batch(x, y, sample_weight)
-    batch = tuple(_arrays(part) for part in (x, y, sample_weight))
-    sizes = {name: (value.shape[0] if value.ndim else None) for name, value in _leaves(batch)}
-    if None in sizes.values() or 0 in sizes.values() or len(set(sizes.values())) > 1:
-        told = ", ".join(f"{name}: {size if size is not None else 'a single number'}" for name, size in sizes.items())
-        raise InputError(f"The parts of a batch must have the same number of rows, at least 1, got {told}.")
-    for name, value in _leaves(batch):
-        if are_strings(value):
-            raise InputError(f"Argument `{name}` holds strings, which model {model.name!r} does not take: give ids.")
-    return batch
-
-
-def _arrays(part):
-    """A nest of arrays, of what Keras takes: a list of numbers is one array, a list of arrays is several."""
-    if part is None:
-        return None
-    if isinstance(part, dict):
-        return {key: _arrays(value) for key, value in part.items()}
-    if isinstance(part, (list, tuple)) and any(hasattr(value, "shape") and len(value.shape) for value in part):
-        return type(part)(map(_arrays, part)) if type(part) in (list, tuple) else [*map(_arrays, part)]
-    return np.asarray(part if isinstance(part, np.ndarray) else keras.ops.convert_to_numpy(part))
-
-
-def _leaves(batch):
-    """`(name, array)` of each array of a batch: `x`, `x[0]`, `x['past']`."""
-    for argument, part in zip(("x", "y", "sample_weight"), batch, strict=True):
-        for path, value in tree.flatten_with_path(part):
-            if value is not None:
-                yield argument + "".join(f"[{key!r}]" for key in path), value
-
-
 def _check_lengths(measured):
     empty = [call.layer.name for call in measured.calls if 0 in [spec[0][1] for spec in call.specs]]
     if empty:
         raise InputError(f"Layer {empty[0]!r} reads sequences of no steps: give at least one time step.")
-
-
-def _cause(model, batch):
-    """Why a loss is not finite, as far as the batch and the weights tell."""
-    for name, value in _leaves(batch):
-        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
-            rows = np.flatnonzero(~np.isfinite(value).reshape(len(value), -1).all(axis=1))
-            return f"argument `{name}` holds NaN or infinity, first in row {rows[0]} ({len(rows)} such row(s))."
-    for weight in model.weights:
-        value = keras.ops.convert_to_numpy(keras.ops.cast(weight, "float32"))
-        if not np.isfinite(value).all():
-            return f"the weight {weight.path!r} holds NaN or infinity. Load weights from before that."
-    return "its inputs and weights are finite, so the model overflows: scale the inputs, or lower the weights."
-
-
-def _curves(calls):
-    """The curves of all calls; a layer goes by its name, or its path where two have that name."""
-    count = collections.Counter(name for name, _ in {(call.layer.name, id(call.layer)) for call in calls})
-    curves = []
-    for call in calls:
-        name = call.layer.name
-        curves += curves_of(call, call.layer.path if count[name] > 1 else name)
-    return curves

@@ -13,7 +13,7 @@ from keras import ops, tree
 from keras_seq.backend import native
 from keras_seq.cells.base import takes_memory
 from keras_seq.checks import check_sequences, positive_integer
-from keras_seq.diagnostics.state_gradients import by_loop
+from keras_seq.diagnostics.inner_loops import by_loop
 from keras_seq.errors import InputError
 from keras_seq.layers.rnn import RNN
 from keras_seq.layers.stacked import call_cell, cells_within

@@ -14,14 +14,11 @@ from keras import ops, tree
 
 from keras_seq import compat
 from keras_seq.backend import native
-from keras_seq.errors import InputError
-from keras_seq.layers.rnn import RNN
-from keras_seq.layers.stacked import asks_for, cells_within
-from keras_seq.layers.states import in_form_of
+from keras_seq.diagnostics.inner_loops import Runner, known, loops_replaced, recurrent_layers
+from keras_seq.layers.stacked import asks_for
 from keras_seq.layers.streaming_rnn import state_names
 
 _STOCK = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell)
-_NOTHING = object()
 
 
 @dataclass
@@ -58,8 +55,7 @@ class StateGradients:
 
     def __init__(self, model, batch, from_last=False):
         self.model, self.from_last = model, from_last
-        self.layers = [one for one in compat.inner_layers(model) if isinstance(one, keras.layers.RNN)]
-        self.runners = {id(layer): None if isinstance(layer, RNN) else _runner(layer) for layer in self.layers}
+        self.runners = [Runner(layer) for layer in recurrent_layers(model)]
         self.outputs = []
         # The scope is outside of what is traced: in it, Keras may make the variables of a loss.
         with keras.StatelessScope(), self._seam() as self.calls:
@@ -93,21 +89,18 @@ class StateGradients:
     def _seam(self, perturbations=None):
         """Within it, each call of a recurrent layer takes what it wants of `perturbations`, and is noted in a list."""
         calls = []
-        with contextlib.ExitStack() as stack:
-            for layer in self.layers:
-                stack.enter_context(_replaced(layer, "inner_loop", self._loop_of(layer, perturbations, calls)))
-                stack.enter_context(by_loop(layer))
+        with loops_replaced((one.layer, self._loop_of(one, perturbations, calls)) for one in self.runners):
             yield calls
 
-    def _loop_of(self, layer, perturbations, calls):
-        """What stands in for `layer.inner_loop`, with its signature, be the layer ours or Keras's."""
-        own, runner = layer.inner_loop, self.runners[id(layer)]
+    def _loop_of(self, runner, perturbations, calls):
+        """What stands in for the `inner_loop` of a layer, with its signature."""
+        layer = runner.layer
 
         def inner_loop(sequences, initial_state, mask=None, training=False, **how):
             first, mask = tree.flatten(sequences)[0], tree.flatten(mask)[0]
-            lead = (_known(layer, first.shape[0], "rows"), _known(layer, first.shape[1], "time steps"))
+            lead = (known(layer, first.shape[0], "rows"), known(layer, first.shape[1], "time steps"))
             keep = ops.ones(lead, "bool") if mask is None else ops.cast(mask, "bool")
-            states = initial_state if runner is None else in_form_of(runner.get_initial_state(lead[0]), initial_state)
+            states = runner.states(initial_state, lead[0])
             call = Call(layer, sum(one.layer is layer for one in calls), _names(layer.cell, states), keep)
             calls.append(call)
             added = tree.map_structure(lambda s: ops.zeros((*lead, *s.shape[1:]), s.dtype), states)
@@ -115,51 +108,12 @@ class StateGradients:
             if how.get("perturbation") is not None:  # the model's own
                 added = tree.map_structure(ops.add, added, how["perturbation"])
             how = {**how, "perturbation": added} if perturbations is not None else how
-            if runner is None:
-                output, *others = own(sequences, states, mask, training, **how)
-            else:
-                if not runner.built:
-                    runner.build(first.shape)
-                output, *others = runner.inner_loop(sequences, states, mask, training, **how)
-                others = [tree.pack_sequence_as(initial_state, tree.flatten(others[0]))]
+            output, last, *others = runner(sequences, states, mask, training, **how)
             output = _perturbed(output, perturbations, call.specs)
-            others[0] = _perturbed(others[0], perturbations, call.specs)
-            return (output, *others) if runner is None else (output, output, *others)
+            last = _perturbed(last, perturbations, call.specs)
+            return runner.result(initial_state, output, last, *others)
 
         return inner_loop
-
-
-@contextlib.contextmanager
-def by_loop(layer):
-    """Within it, a layer that is to run by a kernel or cuDNN, which show no states, runs by the loop."""
-    with contextlib.ExitStack() as stack:
-        if getattr(layer, "use_cudnn", None) is True:
-            stack.enter_context(_replaced(layer, "use_cudnn", "auto"))
-        for cell in cells_within(layer.cell):
-            if getattr(cell, "implementation", None) in ("kernel", "cudnn"):
-                stack.enter_context(_replaced(cell, "implementation", "loop"))
-        yield
-
-
-def _runner(layer):
-    """A layer of ours that runs the cell of one of Keras's, with its weights; the model does not know of it."""
-    flags = ("return_sequences", "go_backwards", "unroll", "zero_output_for_mask")
-    own = {name: getattr(layer, name, False) for name in flags}
-    return RNN(layer.cell, **own, name=layer.name, dtype=layer.dtype_policy)
-
-
-@contextlib.contextmanager
-def _replaced(thing, name, value):
-    """An attribute of one object, set past Keras's tracking and put back, or taken away, at the end."""
-    before = vars(thing).get(name, _NOTHING)
-    object.__setattr__(thing, name, value)
-    try:
-        yield
-    finally:
-        if before is _NOTHING:
-            object.__delattr__(thing, name)
-        else:
-            object.__setattr__(thing, name, before)
 
 
 def _perturbed(tensors, perturbations, specs):
@@ -183,15 +137,6 @@ def _names(cell, states):
     names = ["h", "c"][: len(states)] if isinstance(cell, _STOCK) else state_names(cell, states)
     floats = [keras.backend.is_float_dtype(keras.backend.standardize_dtype(s.dtype)) for s in tree.flatten(states)]
     return [name for name, is_float in zip(names, floats, strict=True) if is_float]
-
-
-def _known(layer, size, what):
-    if size is None:
-        raise InputError(
-            f"Layer {layer.name!r} reads a number of {what} that only the values of a batch say, and its gradient "
-            "cannot be read off: measure the part of the model from there on, on what it is given."
-        )
-    return size
 
 
 def _through_last(output):
