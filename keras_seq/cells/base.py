@@ -50,7 +50,11 @@ class Cell(keras.layers.Layer):
     - `prepare(states, training)`: what stays the same over a sequence (dropout masks, weights in the compute dtype);
     - `step(projected, states, constants)`: the rest, `(output, new_states)`.
 
-    `call(x, s)` equals `step(project(x), s, prepare(s))`. Weights are kept out of Keras's autocasting and cast by
+    `call(x, s)` equals `step(project(x), s, prepare(s))`. A cell with gates has a fourth, which `step` does not call:
+    `gate_values(projected, states, constants)`, a dict of what its gates are at that step, from the functions that its
+    step computes them by. `ks.diagnostics.gate_activations` reads it.
+
+    Weights are kept out of Keras's autocasting and cast by
     `cast`, so that a cell with a dtype policy of its own keeps it inside a layer with another.
 
     Args:

@@ -33,6 +33,13 @@ def gru_step(
 
     `projected` = x W + b is `(B, 3H)`; `h` before the step and `h_in`, which enters the products, are `(B, H)`.
     """
+    how = (reset_after, activation, recurrent_activation)
+    z, _, n = gru_gates(projected, h_in, recurrent_kernel, recurrent_bias, *how)
+    return z * h + (1 - z) * n
+
+
+def gru_gates(projected, h_in, recurrent_kernel, recurrent_bias, reset_after, activation, recurrent_activation):
+    """`z, r, n`, each `(B, H)`."""
     x_z, x_r, x_n = ops.split(projected, 3, axis=-1)
     if reset_after:
         products = ops.matmul(h_in, recurrent_kernel)
@@ -41,11 +48,11 @@ def gru_step(
         z, r = recurrent_activation(x_z + h_z), recurrent_activation(x_r + h_r)
         n = activation(x_n + r * h_n)
     else:
-        units = h.shape[-1]
+        units = h_in.shape[-1]
         h_z, h_r = ops.split(ops.matmul(h_in, recurrent_kernel[:, : 2 * units]), 2, axis=-1)
         z, r = recurrent_activation(x_z + h_z), recurrent_activation(x_r + h_r)
         n = activation(x_n + ops.matmul(r * h_in, recurrent_kernel[:, 2 * units :]))
-    return z * h + (1 - z) * n
+    return z, r, n
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -137,6 +144,13 @@ class GRUCell(KernelCell):
             self.recurrent_activation,
         )
         return h, [h]
+
+    def gate_values(self, projected, states, constants):
+        """`z, r, n` of a step, by name."""
+        recurrent_kernel, recurrent_bias, mask = constants
+        how = (self.reset_after, self.activation, self.recurrent_activation)
+        gates = gru_gates(projected, dropped(states[0], mask), recurrent_kernel, recurrent_bias, *how)
+        return dict(zip("zrn", gates, strict=True))
 
     def sequence_kernel(self):
         """Backpropagation through time by hand: see `keras_seq.kernels`."""

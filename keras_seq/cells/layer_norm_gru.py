@@ -39,15 +39,24 @@ def layer_norm_gru_step(
     `projected` = LN(x W) + b is `(B, 3H)`; `h` before the step and `h_in`, which enters the products, are `(B, H)`;
     `recurrent_norm` is `(gamma, beta)`.
     """
-    of_zr, of_n = slice(None, 2 * h.shape[-1]), slice(2 * h.shape[-1], None)
+    how = (epsilon, reset_after, activation, recurrent_activation)
+    z, _, n = layer_norm_gru_gates(projected, h_in, recurrent_kernel, recurrent_norm, *how)
+    return z * h + (1 - z) * n
+
+
+def layer_norm_gru_gates(
+    projected, h_in, recurrent_kernel, recurrent_norm, epsilon, reset_after, activation, recurrent_activation
+):
+    """`z, r, n`, each `(B, H)`."""
+    units = h_in.shape[-1]
+    of_zr, of_n = slice(None, 2 * units), slice(2 * units, None)
 
     def normed_product(h, columns):
         return _normed(ops.matmul(h, recurrent_kernel[:, columns]), recurrent_norm, columns, epsilon)
 
     z, r = map(recurrent_activation, ops.split(projected[:, of_zr] + normed_product(h_in, of_zr), 2, axis=-1))
     candidate = r * normed_product(h_in, of_n) if reset_after else normed_product(r * h_in, of_n)
-    n = activation(projected[:, of_n] + candidate)
-    return z * h + (1 - z) * n
+    return z, r, activation(projected[:, of_n] + candidate)
 
 
 def _normed(a, norm, columns, epsilon):
@@ -121,3 +130,10 @@ class LayerNormGRUCell(LayerNormed, GRUCell):
             self.recurrent_activation,
         )
         return h, [h]
+
+    def gate_values(self, projected, states, constants):
+        """`z, r, n` of a step, by name."""
+        recurrent_kernel, _, mask, norm = constants
+        how = (self.norm_epsilon, self.reset_after, self.activation, self.recurrent_activation)
+        gates = layer_norm_gru_gates(projected, dropped(states[0], mask), recurrent_kernel, norm, *how)
+        return dict(zip("zrn", gates, strict=True))

@@ -16,7 +16,7 @@ from keras import ops
 
 from keras_seq.cells.base import dropped
 from keras_seq.cells.layer_norm import LayerNormed, layer_norm
-from keras_seq.cells.lstm import LSTMCell, lstm_memory, lstm_output
+from keras_seq.cells.lstm import LSTMCell, lstm_gates, lstm_output
 from keras_seq.kernels.kernel import affine
 from keras_seq.kernels.layer_norm_lstm import layer_norm_lstm_kernel
 
@@ -37,10 +37,15 @@ def layer_norm_lstm_step(
 
     `projected` = LN(x W) + b is `(B, 4H)`; `recurrent_norm` and `state_norm` are pairs `(gamma, beta)`.
     """
-    summed = projected + layer_norm(ops.matmul(h, recurrent_kernel), *recurrent_norm, epsilon)
-    c, o = lstm_memory(summed, c, activation, recurrent_activation)
-    c = layer_norm(c, *state_norm, epsilon)
+    summed = layer_norm_lstm_sums(projected, h, recurrent_kernel, recurrent_norm, epsilon)
+    i, f, g, o = lstm_gates(summed, activation, recurrent_activation)
+    c = layer_norm(f * c + i * g, *state_norm, epsilon)
     return lstm_output(o, c, activation, projection_kernel), c
+
+
+def layer_norm_lstm_sums(projected, h, recurrent_kernel, recurrent_norm, epsilon):
+    """What the gates see, `(B, 4H)`."""
+    return projected + layer_norm(ops.matmul(h, recurrent_kernel), *recurrent_norm, epsilon)
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -106,6 +111,13 @@ class LayerNormLSTMCell(LayerNormed, LSTMCell):
             projection_kernel,
         )
         return h, [h, c]
+
+    def gate_values(self, projected, states, constants):
+        """`i, f, g, o` of a step, by name."""
+        recurrent_kernel, _, mask, (norm, _) = constants
+        h = dropped(states[0], mask)
+        summed = layer_norm_lstm_sums(projected, h, recurrent_kernel, norm, self.norm_epsilon)
+        return dict(zip("ifgo", lstm_gates(summed, self.activation, self.recurrent_activation), strict=True))
 
     def sequence_kernel(self):
         """Backpropagation through time by hand: see `keras_seq.kernels`."""

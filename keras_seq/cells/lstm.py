@@ -26,14 +26,20 @@ def lstm_step(
     `projected` = x W + b is `(B, 4H)`; `h` (that enters the product) is `(B, H)`, or `(B, P)` with a projection;
     `c` (before the step) is `(B, H)`.
     """
-    c, o = lstm_memory(projected + ops.matmul(h, recurrent_kernel), c, activation, recurrent_activation)
+    i, f, g, o = lstm_gates(lstm_sums(projected, h, recurrent_kernel), activation, recurrent_activation)
+    c = f * c + i * g
     return lstm_output(o, c, activation, projection_kernel), c
 
 
-def lstm_memory(summed, c, activation, recurrent_activation):
-    """The new `c`, and the output gate, from the sums `(B, 4H)` that the gates see."""
+def lstm_sums(projected, h, recurrent_kernel):
+    """What the gates see, `(B, 4H)`."""
+    return projected + ops.matmul(h, recurrent_kernel)
+
+
+def lstm_gates(summed, activation, recurrent_activation):
+    """`i, f, g, o`, each `(B, H)`, from the sums `(B, 4H)` that they see."""
     i, f, g, o = ops.split(summed, 4, axis=-1)
-    return recurrent_activation(f) * c + recurrent_activation(i) * activation(g), recurrent_activation(o)
+    return recurrent_activation(i), recurrent_activation(f), activation(g), recurrent_activation(o)
 
 
 def lstm_output(o, c, activation, projection_kernel=None):
@@ -136,6 +142,12 @@ class LSTMCell(KernelCell):
             projection_kernel,
         )
         return h, [h, c]
+
+    def gate_values(self, projected, states, constants):
+        """`i, f, g, o` of a step, by name."""
+        recurrent_kernel, _, mask = constants
+        summed = lstm_sums(projected, dropped(states[0], mask), recurrent_kernel)
+        return dict(zip("ifgo", lstm_gates(summed, self.activation, self.recurrent_activation), strict=True))
 
     def sequence_kernel(self):
         """Backpropagation through time by hand: see `keras_seq.kernels`."""

@@ -17,7 +17,7 @@ import keras
 from keras import ops
 
 from keras_seq.cells.base import dropped
-from keras_seq.cells.lstm import LSTMCell, lstm_output
+from keras_seq.cells.lstm import LSTMCell, lstm_output, lstm_sums
 
 
 def peephole_lstm_step(
@@ -34,12 +34,18 @@ def peephole_lstm_step(
 
     `projected` = x W + b is `(B, 4H)`; `peepholes` are p_i, p_f and p_o.
     """
-    p_i, p_f, p_o = peepholes
-    i, f, g, o = ops.split(projected + ops.matmul(h, recurrent_kernel), 4, axis=-1)
-    i, f = recurrent_activation(i + p_i * c), recurrent_activation(f + p_f * c)
-    c = f * c + i * activation(g)
-    o = recurrent_activation(o + p_o * c)
+    summed = lstm_sums(projected, h, recurrent_kernel)
+    (_, _, _, o), c = peephole_lstm_gates(summed, c, peepholes, activation, recurrent_activation)
     return lstm_output(o, c, activation, projection_kernel), c
+
+
+def peephole_lstm_gates(summed, c, peepholes, activation, recurrent_activation):
+    """`i, f, g, o`, each `(B, H)`, and the new `c`, which `o` looks at, from the sums `(B, 4H)` without peepholes."""
+    p_i, p_f, p_o = peepholes
+    i, f, g, o = ops.split(summed, 4, axis=-1)
+    i, f, g = recurrent_activation(i + p_i * c), recurrent_activation(f + p_f * c), activation(g)
+    c = f * c + i * g
+    return (i, f, g, recurrent_activation(o + p_o * c)), c
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -99,6 +105,13 @@ class PeepholeLSTMCell(LSTMCell):
             projection_kernel,
         )
         return h, [h, c]
+
+    def gate_values(self, projected, states, constants):
+        """`i, f, g, o` of a step, by name."""
+        recurrent_kernel, _, mask, peepholes = constants
+        summed = lstm_sums(projected, dropped(states[0], mask), recurrent_kernel)
+        gates, _ = peephole_lstm_gates(summed, states[1], peepholes, self.activation, self.recurrent_activation)
+        return dict(zip("ifgo", gates, strict=True))
 
     def sequence_kernel(self):
         """Backpropagation through time by hand: that of `LSTMCell`, which takes peepholes. (Whoever changes the step of

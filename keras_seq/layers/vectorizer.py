@@ -1,6 +1,7 @@
 """From strings to the ids of their words."""
 
 import keras
+import numpy as np
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -57,6 +58,17 @@ class TextVectorizer(keras.layers.TextVectorization):
 
     def call(self, inputs):
         return super().call(inputs)[..., : self.max_length]
+
+    def tokens(self, ids):
+        """The words of ids `(B, T)` as a list of strings for each row, up to its padding, as labels of a picture.
+
+        Example:
+
+        >>> TextVectorizer(["a", "film", "!"]).tokens([[2, 1, 3, 0], [0, 0, 0, 0]])
+        [['a', '<unknown>', 'film'], []]
+        """
+        names = ["<padding>", "<unknown>", *self.vocabulary]
+        return [[names[i] for i in row[np.cumsum(row == 0) == 0]] for row in np.asarray(ids)]
 
     def get_config(self):
         base = super().get_config()
