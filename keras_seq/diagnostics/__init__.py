@@ -8,10 +8,13 @@ from keras_seq.diagnostics.gates import GateActivations
 from keras_seq.diagnostics.gradient_flow import gradient_flow
 from keras_seq.diagnostics.jacobians import jacobian_norms, spectral_radius
 from keras_seq.diagnostics.memory import plot_memory
+from keras_seq.diagnostics.salience import Saliency
+from keras_seq.diagnostics.saliency import saliency
 
 __all__ = [
     "GateActivations",
     "GradientFlow",
+    "Saliency",
     "attention_map",
     "gate_activations",
     "gradient_flow",
@@ -20,5 +23,6 @@ __all__ = [
     "plot_error_by_horizon",
     "plot_forecast",
     "plot_memory",
+    "saliency",
     "spectral_radius",
 ]

@@ -5,6 +5,7 @@ import numpy as np
 from keras import tree
 
 from keras_seq.errors import InputError
+from keras_seq.layers.stacked import asks_for
 from keras_seq.models.strings import are_strings
 
 
@@ -67,6 +68,17 @@ def check_finite(batch):
             raise InputError(
                 f"Argument `{name}` must be finite, got NaN or infinity, first in row {row}: drop or fill it."
             )
+
+
+def outputs_of(model, x):
+    """What a model says of `x`, as in inference."""
+    return model(x, **({"training": False} if asks_for(model.call, "training") else {}))
+
+
+def loss_of(model, x, y, outputs, sample_weight=None):
+    """The loss that `fit` minimises."""
+    told = {"training": False} if asks_for(model.compute_loss, "training") else {}
+    return model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, **told)
 
 
 def check_built(model):

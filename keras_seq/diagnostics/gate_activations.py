@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops, tree
 
 from keras_seq import compat
-from keras_seq.diagnostics.batches import batch_of, called, check_built, check_finite, tokens_of
+from keras_seq.diagnostics.batches import batch_of, called, check_built, check_finite, outputs_of, tokens_of
 from keras_seq.diagnostics.gates import GateActivations, Gates
 from keras_seq.diagnostics.inner_loops import (
     Runner,
@@ -21,7 +21,7 @@ from keras_seq.diagnostics.inner_loops import (
     replaced,
 )
 from keras_seq.errors import InputError
-from keras_seq.layers.stacked import asks_for, has_parts
+from keras_seq.layers.stacked import has_parts
 
 
 def gate_activations(model, x, layer=None):
@@ -65,9 +65,8 @@ def gate_activations(model, x, layer=None):
     batch = batch_of(model, x, None, None)
     check_finite(batch)
     calls = []
-    told = {"training": False} if asks_for(model.call, "training") else {}
     with keras.StatelessScope(), loops_replaced((one.layer, one.loop(calls)) for one in listeners):
-        model(tree.map_structure(ops.convert_to_tensor, batch[0]), **told)
+        outputs_of(model, tree.map_structure(ops.convert_to_tensor, batch[0]))
     if not calls:
         raise InputError(f"{called(model)} calls none of the layers with gates: there is nothing to read.")
     names = names_of(call.layer for call in calls)

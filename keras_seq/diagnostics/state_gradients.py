@@ -14,8 +14,8 @@ from keras import ops, tree
 
 from keras_seq import compat
 from keras_seq.backend import native
+from keras_seq.diagnostics.batches import loss_of, outputs_of
 from keras_seq.diagnostics.inner_loops import Runner, known, loops_replaced, recurrent_layers
-from keras_seq.layers.stacked import asks_for
 from keras_seq.layers.streaming_rnn import state_names
 
 _STOCK = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell)
@@ -73,12 +73,10 @@ class StateGradients:
         ]
 
     def _loss(self, x, y, sample_weight):
-        told = {"training": False}
-        outputs = self.model(x, **(told if asks_for(self.model.call, "training") else {}))
+        outputs = outputs_of(self.model, x)
         self.outputs = [tuple(one.shape) for one in tree.flatten(outputs)]
         outputs = tree.map_structure(_through_last, outputs) if self.from_last else outputs
-        told = told if asks_for(self.model.compute_loss, "training") else {}
-        return self.model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, **told)
+        return loss_of(self.model, x, y, outputs, sample_weight)
 
     def _perturbed_loss(self, perturbations, *batch):
         with self._seam(iter(perturbations)) as calls:
