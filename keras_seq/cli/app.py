@@ -47,3 +47,24 @@ def predict(
 
     directory, form = given.pop("directory"), given.pop("format")
     predict_with(directory, form and form.value, **given)
+
+
+@app.command()
+def diagnose(
+    directory: Annotated[Path, typer.Argument(help="An artefact.", metavar="DIR")],
+    out: Annotated[Path, typer.Option(help="HTML file to write.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="CSV, TSV, JSON lines or Parquet with labelled rows.", show_default="what it was trained on"),
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Column with the texts.", show_default="text")] = None,
+    label: Annotated[str | None, typer.Option(help="Column with the labels.", show_default="label")] = None,
+    source: Annotated[str | None, typer.Option(help="Column to translate from.", show_default="source")] = None,
+    target: Annotated[str | None, typer.Option(help="Column to translate to.", show_default="target")] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Rows, or windows, to look at.")] = 64,
+):
+    """Write a page on a trained model: its structure, and how its gradients, gates and attention behave."""
+    given = dict(locals())
+    from keras_seq.cli.diagnose import diagnose_with
+
+    diagnose_with(given.pop("directory"), given.pop("out"), **given)

@@ -1,0 +1,132 @@
+"""`keras-seq diagnose`: what a trained model looks like inside, as one page of HTML."""
+
+import importlib.util
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_seq import compat, diagnostics, saving
+from keras_seq.cli.diagnose_data import batch_of
+from keras_seq.cli.outputs import check_file
+from keras_seq.cli.page import Page
+from keras_seq.errors import InputError, MissingExtraError
+from keras_seq.files import written_whole
+
+_SHOWN = 3  # rows that pictures are drawn for
+
+
+def diagnose_with(directory, out, data=None, rows=64, **columns):
+    """Write the page.
+
+    Args:
+        directory: an artefact.
+        out: the file, which ends in .html.
+        data: a file with labelled rows, or None for those that the model was trained on, where they are known.
+        rows: how many of them are looked at.
+        columns: names of columns by kind, or None.
+    """
+    check_file("--out", out, ".html")
+    if not importlib.util.find_spec("matplotlib"):
+        raise MissingExtraError("keras-seq diagnose", "plots")
+    directory = Path(directory)
+    card = saving.read_card(directory)
+    model = saving.load(directory)
+    batch = batch_of(model, card, directory, data, rows, **columns)
+    page = Page(f"{directory.resolve().name}: a model of kind {card['kind']}")
+    _about(page, card, batch)
+    verdict = None
+    if any(isinstance(layer, keras.layers.RNN) for layer in compat.inner_layers(model)):
+        _structure(page, model)
+        verdict = _gradients(page, model, batch)
+        _kernels(page, model)
+        _gates(page, model, batch)
+    else:
+        page.section("Recurrent layers")
+        page.text("None: its gradients take no way through time, and it has no states and gates to show.")
+    _saliency(page, model, batch)
+    if card["kind"] == "seq2seq" and model.network.attention is not None:
+        _attention(page, model, batch)
+    with written_whole(out, "w") as file:
+        file.write(page.html())
+    print(verdict or f"Model {directory.name!r} has no recurrent layers.")
+    print(f"Wrote {out}.")
+
+
+def _about(page, card, batch):
+    page.section("The model")
+    page.text(f"Trained on {card['data']}, seed {card['seed']}, {card['parameters']:,} weights.")
+    figures = {"this model": card["metrics"], **card.get("baselines", {})}
+    names = list(dict.fromkeys(name for one in figures.values() for name in one))
+    page.table(
+        [{"": who.replace("_", " "), **{name: one.get(name, "") for name in names}} for who, one in figures.items()]
+    )
+    page.text(f"All that follows was measured on {batch.told}.")
+
+
+def _structure(page, model):
+    page.section("Structure")
+    ax = diagnostics.plot_structure(model)
+    page.picture(ax.figure, "The recurrent layers of the model, unrolled over a few steps, with shapes and weights.")
+
+
+def _gradients(page, model, batch):
+    page.section("Gradients through time")
+    flow = diagnostics.gradient_flow(model, batch.x, batch.y, batch.sample_weight)
+    page.verdict(str(flow))
+    page.picture(flow.plot().figure, "Norm of the gradient by distance from the last step, for each state.")
+    shown = flow.summary.rename(columns={"gamma": "factor per step", "memory": "memory in steps"})
+    page.table([{key: _plain(value) for key, value in row.items()} for row in shown.to_dict("records")])
+    return str(flow)
+
+
+def _kernels(page, model):
+    page.section("Recurrent kernels")
+    rows = []
+    for layer in diagnostics.recurrent_layers(model):
+        try:
+            radii = diagnostics.spectral_radius(layer)
+        except InputError as error:
+            rows.append({"layer": layer.name, "gate": "", "spectral radius": str(error)})
+            continue
+        rows += [
+            {"layer": layer.name, "gate": gate, "spectral radius": float(radius)} for gate, radius in radii.items()
+        ]
+    page.table(rows)
+    page.text("Above 1 a state can grow from step to step, below 1 it fades, but for what gates keep.")
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _gates(page, model, batch):
+    try:
+        gates = diagnostics.gate_activations(model, batch.x)
+    except InputError:  # no layer with gates
+        return
+    page.section("Gates over time")
+    page.text(
+        f"In the first row ({batch.names[0]}): the median of all units, and between which values 80 % of them lie."
+    )
+    for part in range(len(gates.gates)):
+        ax = gates.plot(row=0, part=part)
+        page.picture(ax.figure, "Values of the gates at each step.")
+
+
+def _saliency(page, model, batch):
+    page.section("What counts")
+    page.text("How much the loss answers to a small change of what is read at a step.")
+    found = diagnostics.saliency(model, batch.x, batch.y, at=batch.at)
+    for row in range(min(_SHOWN, len(batch.names))):
+        page.text(batch.names[row])
+        page.picture(found.plot(row=row).figure, f"Saliency of each step of: {batch.names[row]}")
+
+
+def _attention(page, model, batch):
+    page.section("Attention")
+    found = model.translate(batch.x[:_SHOWN], return_attention=True)
+    for text, one in zip(batch.x, found, strict=False):
+        if one.source_tokens and one.tokens:
+            figure = diagnostics.attention_map(one.attention, one.source_tokens, one.tokens, title=one.text)
+            page.picture(figure, f"What each token of the translation of {text!r} attends to.")

@@ -1,0 +1,95 @@
+"""The rows that `keras-seq diagnose` looks at: those that a model was trained on, or others of their form."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_seq import data
+from keras_seq.data.frames import column
+from keras_seq.errors import InputError
+from keras_seq.models.forecaster_state import parts_of
+
+_GENERATED = {"embedded reviews": data.reviews, "generated dates": data.dates, "generated load": data.load}
+
+
+@dataclass
+class Batch:
+    """Rows with their targets.
+
+    Attributes:
+        x, y, sample_weight: as `model.fit` takes them.
+        names: what each row is called.
+        told: where they are from, in words.
+        at: which of several inputs is the sequence that is read.
+    """
+
+    x: Any
+    y: Any
+    names: list
+    told: str
+    sample_weight: Any = None
+    at: Any = None
+
+
+def batch_of(model, card, directory, path, rows, **columns):
+    """The batch.
+
+    Args:
+        model, card: of the artefact.
+        directory: where it is.
+        path: a file, or None for what the card names.
+        rows: how many rows.
+        columns: `text` and `label`, or `source` and `target`; None where one was not given.
+
+    Raises:
+        InputError: for a kind of model, or an option, that there is none for; for rows that are not to be had.
+    """
+    kind = card["kind"]
+    if kind not in _KINDS:
+        raise InputError(
+            f"Folder {str(directory)!r} holds a model of kind {kind!r}, which the command line does not know: call the "
+            "functions of ks.diagnostics on it."
+        )
+    defaults, reader = _KINDS[kind]
+    for name, value in columns.items():
+        if value is not None and name not in defaults:
+            raise InputError(f"Option --{name} is not of models of kind {kind!r}: leave it out.")
+    generated = path is None and card["data"] in _GENERATED
+    if path is None and not generated and not Path(card["data"]).is_file():
+        raise InputError(f"The model was trained on {card['data']}, which is not there: give labelled rows by --data.")
+    frame = _GENERATED[card["data"]]() if generated else data.read_frame(path or card["data"])
+    names = dict(defaults)
+    if generated and card["data"] == "generated dates":
+        names = {"source": "text", "target": "iso"}
+    names |= {name: value for name, value in columns.items() if value is not None}
+    told = f"rows of the {card['data']}" if generated else f"rows of {path or card['data']}"
+    return reader(model, frame, names, rows, told)
+
+
+def _of_texts(model, frame, names, rows, told):
+    frame = frame.sample(min(rows, len(frame)), random_state=0)
+    texts, labels = column(frame, names["text"]).tolist(), column(frame, names["label"]).tolist()
+    return Batch(texts, labels, texts, f"{len(texts)} {told}")
+
+
+def _of_pairs(model, frame, names, rows, told):
+    frame = frame.sample(min(rows, len(frame)), random_state=0)
+    sources, targets = column(frame, names["source"]).tolist(), column(frame, names["target"]).tolist()
+    return Batch(sources, targets, sources, f"{len(sources)} {told}", at=0)
+
+
+def _of_series(model, frame, names, rows, told):
+    _, reading, scaler, _ = parts_of(model, ())
+    panel = data.read_series(frame, **reading)
+    how = {"mask": model.missing, "scale": scaler, "batch_size": rows, "seed": 0}
+    windows = data.window_dataset(panel, model.lookback, model.horizon, **how)
+    x, y, *weights = next(windows.as_numpy_iterator())
+    called = [f"window {n + 1}" for n in range(len(y))]
+    return Batch(x, y, called, f"{len(y)} windows, {told}", weights[0] if weights else None, at="past")
+
+
+_KINDS = {
+    "sentiment": ({"text": "text", "label": "label"}, _of_texts),
+    "seq2seq": ({"source": "source", "target": "target"}, _of_pairs),
+    "forecast": ({}, _of_series),
+}
