@@ -1,5 +1,6 @@
 """What all tests share: fixed seeds, and where real data lies."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -17,6 +18,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=f"no data at {DATA}: set KERAS_SEQ_DATA"))
         if item.get_closest_marker("tensorflow") and keras.backend.backend() != "tensorflow":
             item.add_marker(pytest.mark.skip(reason="needs the TensorFlow backend"))
+
+
+def pytest_collection_finish():
+    """What imports and collecting made is there for good: no garbage collection need look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """Keras's own public tests of its `MultiHeadAttention`, run on ours."""
 
+import gc
 import importlib
 import types
 
@@ -14,6 +15,12 @@ try:
     theirs = importlib.import_module("keras.src.layers.attention.multi_head_attention_test")
 except ImportError as error:  # not every Keras ships its tests
     pytest.skip(f"Keras has no tests here: {error}", allow_module_level=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_collections(monkeypatch):
+    """Keras collects garbage for each variable that is deleted, which takes seconds after many other tests."""
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)
 
 
 class MultiHeadAttentionTest(theirs.MultiHeadAttentionTest):

@@ -33,7 +33,9 @@ def asks_for_something(page):
 
 
 @pytest.mark.parametrize(
-    ("kind", "more", "least"), [("reviews", [], 6), ("dates", ["Attention"], 8), ("load", [], 5)], ids=lambda one: str(one)
+    ("kind", "more", "least"),
+    [("reviews", [], 6), ("dates", ["Attention"], 8), ("load", [], 5)],
+    ids=lambda one: str(one),
 )
 def test_the_page_of_a_model(keras_seq, tmp_path, kind, more, least):
     out = tmp_path / "report.html"
