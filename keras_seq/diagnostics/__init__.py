@@ -8,6 +8,7 @@ from keras_seq.diagnostics.gates import GateActivations
 from keras_seq.diagnostics.gradient_flow import gradient_flow
 from keras_seq.diagnostics.jacobians import jacobian_norms, spectral_radius
 from keras_seq.diagnostics.memory import plot_memory
+from keras_seq.diagnostics.plot_structure import plot_structure
 from keras_seq.diagnostics.salience import Saliency
 from keras_seq.diagnostics.saliency import saliency
 
@@ -23,6 +24,7 @@ __all__ = [
     "plot_error_by_horizon",
     "plot_forecast",
     "plot_memory",
+    "plot_structure",
     "saliency",
     "spectral_radius",
 ]
