@@ -3,13 +3,13 @@
 import importlib.util
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from keras_seq import compat, diagnostics, saving
+from keras_seq import diagnostics, saving
 from keras_seq.cli.diagnose_data import batch_of
 from keras_seq.cli.outputs import check_file
 from keras_seq.cli.page import Page
+from keras_seq.diagnostics.inner_loops import recurrent_layers
 from keras_seq.errors import InputError, MissingExtraError
 from keras_seq.files import written_whole
 
@@ -36,7 +36,7 @@ def diagnose_with(directory, out, data=None, rows=64, **columns):
     page = Page(f"{directory.resolve().name}: a model of kind {card['kind']}")
     _about(page, card, batch)
     verdict = None
-    if any(isinstance(layer, keras.layers.RNN) for layer in compat.inner_layers(model)):
+    if recurrent_layers(model):
         _structure(page, model)
         verdict = _gradients(page, model, batch)
         _kernels(page, model)
@@ -57,9 +57,9 @@ def _about(page, card, batch):
     page.section("The model")
     page.text(f"Trained on {card['data']}, seed {card['seed']}, {card['parameters']:,} weights.")
     figures = {"this model": card["metrics"], **card.get("baselines", {})}
-    names = list(dict.fromkeys(name for one in figures.values() for name in one))
+    names = dict.fromkeys(name for one in figures.values() for name in one)
     page.table(
-        [{"": who.replace("_", " "), **{name: one.get(name, "") for name in names}} for who, one in figures.items()]
+        [{"": name, **{who.replace("_", " "): one.get(name, "") for who, one in figures.items()}} for name in names]
     )
     page.text(f"All that follows was measured on {batch.told}.")
 
@@ -75,15 +75,22 @@ def _gradients(page, model, batch):
     flow = diagnostics.gradient_flow(model, batch.x, batch.y, batch.sample_weight)
     page.verdict(str(flow))
     page.picture(flow.plot().figure, "Norm of the gradient by distance from the last step, for each state.")
-    shown = flow.summary.rename(columns={"gamma": "factor per step", "memory": "memory in steps"})
-    page.table([{key: _plain(value) for key, value in row.items()} for row in shown.to_dict("records")])
+    shown = {
+        "layer": "layer",
+        "state": "state",
+        "steps": "steps",
+        "gamma": "factor per step",
+        "memory": "memory in steps",
+    }
+    rows = flow.summary[[*shown, "verdict"]].rename(columns=shown).to_dict("records")
+    page.table([{name: _plain(value) for name, value in row.items()} for row in rows])
     return str(flow)
 
 
 def _kernels(page, model):
     page.section("Recurrent kernels")
     rows = []
-    for layer in diagnostics.recurrent_layers(model):
+    for layer in recurrent_layers(model):
         try:
             radii = diagnostics.spectral_radius(layer)
         except InputError as error:
@@ -101,32 +108,37 @@ def _plain(value):
 
 
 def _gates(page, model, batch):
-    try:
-        gates = diagnostics.gate_activations(model, batch.x)
-    except InputError:  # no layer with gates
-        return
     page.section("Gates over time")
-    page.text(
-        f"In the first row ({batch.names[0]}): the median of all units, and between which values 80 % of them lie."
-    )
-    for part in range(len(gates.gates)):
+    try:
+        gates = diagnostics.gate_activations(model, batch.inputs)
+    except InputError as error:  # a model without gates
+        page.text(str(error))
+        return
+    page.text(f"In the first row ({batch.names[0]}); each line is a unit.")
+    for part in range(len(gates.parts)):
         ax = gates.plot(row=0, part=part)
         page.picture(ax.figure, "Values of the gates at each step.")
 
 
 def _saliency(page, model, batch):
     page.section("What counts")
-    page.text("How much the loss answers to a small change of what is read at a step.")
-    found = diagnostics.saliency(model, batch.x, batch.y, at=batch.at)
+    page.text("How much the loss of a row answers to a small change of what is read at a step.")
     for row in range(min(_SHOWN, len(batch.names))):
+        x, y, tokens = batch.row(row)
+        try:
+            found = diagnostics.saliency(model, x, y, at=batch.at)
+        except InputError as error:  # embeddings that both sides of a translation share
+            page.text(str(error))
+            return
+        found.tokens = found.tokens or tokens
         page.text(batch.names[row])
-        page.picture(found.plot(row=row).figure, f"Saliency of each step of: {batch.names[row]}")
+        page.picture(found.plot().figure, f"Saliency of each step of: {batch.names[row]}")
 
 
 def _attention(page, model, batch):
     page.section("Attention")
-    found = model.translate(batch.x[:_SHOWN], return_attention=True)
-    for text, one in zip(batch.x, found, strict=False):
+    found = model.translate(batch.names[:_SHOWN], return_attention=True)
+    for text, one in zip(batch.names, found, strict=False):
         if one.source_tokens and one.tokens:
             figure = diagnostics.attention_map(one.attention, one.source_tokens, one.tokens, title=one.text)
             page.picture(figure, f"What each token of the translation of {text!r} attends to.")

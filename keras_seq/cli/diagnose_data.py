@@ -1,5 +1,6 @@
 """The rows that `keras-seq diagnose` looks at: those that a model was trained on, or others of their form."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,17 @@ class Batch:
         x, y, sample_weight: as `model.fit` takes them.
         names: what each row is called.
         told: where they are from, in words.
+        inputs: as the model's call takes them, or strings.
         at: which of several inputs is the sequence that is read.
+        row: a function of the number of a row: `x` and `y` of it alone, and the tokens read, or None.
     """
 
     x: Any
     y: Any
     names: list
     told: str
+    inputs: Any
+    row: Callable
     sample_weight: Any = None
     at: Any = None
 
@@ -69,13 +74,19 @@ def batch_of(model, card, directory, path, rows, **columns):
 def _of_texts(model, frame, names, rows, told):
     frame = frame.sample(min(rows, len(frame)), random_state=0)
     texts, labels = column(frame, names["text"]).tolist(), column(frame, names["label"]).tolist()
-    return Batch(texts, labels, texts, f"{len(texts)} {told}")
+    return Batch(texts, labels, texts, f"{len(texts)} {told}", texts, lambda row: ([texts[row]], [labels[row]], None))
 
 
 def _of_pairs(model, frame, names, rows, told):
     frame = frame.sample(min(rows, len(frame)), random_state=0)
     sources, targets = column(frame, names["source"]).tolist(), column(frame, names["target"]).tolist()
-    return Batch(sources, targets, sources, f"{len(sources)} {told}", at=0)
+    inputs, *_ = model.as_batch(sources, targets)
+
+    def row(place):
+        x, y, _ = model.as_batch([sources[place]], [targets[place]])  # of its own length
+        return x, y, model.source_vectorizer.tokens(x["source"])
+
+    return Batch(sources, targets, sources, f"{len(sources)} {told}", inputs, row, at="source_embedding")
 
 
 def _of_series(model, frame, names, rows, told):
@@ -85,7 +96,11 @@ def _of_series(model, frame, names, rows, told):
     windows = data.window_dataset(panel, model.lookback, model.horizon, **how)
     x, y, *weights = next(windows.as_numpy_iterator())
     called = [f"window {n + 1}" for n in range(len(y))]
-    return Batch(x, y, called, f"{len(y)} windows, {told}", weights[0] if weights else None, at="past")
+
+    def row(place):
+        return {name: value[[place]] for name, value in x.items()}, y[[place]], None
+
+    return Batch(x, y, called, f"{len(y)} windows, {told}", x, row, weights[0] if weights else None, at="past")
 
 
 _KINDS = {
