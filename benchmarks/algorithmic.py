@@ -7,7 +7,7 @@
 
 Protocol. Sequences to train on are drawn anew by the seed of the training, and none is seen twice but by chance. After
 every so many (`every`), 200 validation sequences of each judged size are answered, others each time; a training is
-solved, and ends, when the bits per sequence of all sizes with a bar were below it ten times in a row, or ends with its
+solved, and ends, when the bits per sequence of all sizes with a bar were below it 20 times in a row, or ends with its
 budget. Then 1,000 test sequences of each size are answered, which nothing was chosen by. Bits per sequence is the
 cross-entropy of all bits of an answer, in bits. Validation and test sequences are the same for all seeds. `curve` has,
 for each validation, the sequences seen, the mean over those trained on since the one before, and the validation bits;
@@ -34,7 +34,7 @@ import keras_seq as ks
 
 KEYS = ("task", "seed")
 VALIDATION, TEST = 1_000_000, 4_000_000  # seeds that no training has
-IN_A_ROW = 10
+IN_A_ROW = 20
 
 
 @keras.saving.register_keras_serializable("benchmarks")
@@ -68,7 +68,7 @@ def run(settings, seed):
     how = {"batch_size": settings["batch_size"], "batches": settings["every"] // settings["batch_size"], "seed": seed}
     dataset = ks.data.tasks.memory_dataset(settings["task"], **how, **settings["sizes"])
     features, bits = dataset.batches.task.widths
-    rate = keras.optimizers.schedules.CosineDecay(1e-4, settings["decay_steps"], alpha=0.05)
+    rate = keras.optimizers.schedules.CosineDecay(2e-4, settings["decay_steps"], alpha=0.05)
     model = ks.models.memory_model(features, bits, **settings["model"], learning_rate=rate, jit_compile=True)
     model.optimizer = Watched.from_config(model.optimizer.get_config())
     model.optimizer.build(model.trainable_variables)

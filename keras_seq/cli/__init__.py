@@ -1,4 +1,4 @@
-"""The command line: `keras-seq train`, `keras-seq predict`."""
+"""The command line: `keras-seq train`, `keras-seq predict`, `keras-seq diagnose`."""
 
 import importlib.util
 import sys

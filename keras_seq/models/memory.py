@@ -19,7 +19,7 @@ def memory_model(
     slots=None,
     slot_width=None,
     read_heads=None,
-    learning_rate=1e-4,
+    learning_rate=2e-4,
     clipnorm=10.0,
     jit_compile="auto",
 ):
@@ -33,7 +33,8 @@ def memory_model(
         controller: of a memory given by name: `"lstm"` (also where it is None) or `"feed_forward"`, or a cell.
         units: of that controller, or of another cell given by name.
         slots, slot_width, read_heads: of a memory given by name; None for what its cell has by default.
-        learning_rate: of RMSprop, a number or a `keras.optimizers.schedules.LearningRateSchedule`.
+        learning_rate: of RMSprop, a number or a `keras.optimizers.schedules.LearningRateSchedule`. The papers have
+            1e-4, with which it takes longer.
         clipnorm: the norm to which all gradients together are clipped, None for no clipping.
         jit_compile: as in `keras.Model.compile`, which leaves it off on a CPU; `True` compiles a step for each length
             (seconds), and makes steps of few rows several times as fast.
