@@ -46,8 +46,8 @@ def tidy(notebook):
 
 
 def _of_a_library(output):
-    """Whether it is a message of a library on standard error, such as TensorFlow's of its devices."""
-    return output.output_type == "stream" and output.name == "stderr"
+    """Whether it is a message of a library, such as TensorFlow's of its devices and of functions traced anew."""
+    return output.output_type == "stream" and (output.name == "stderr" or output.text.startswith("WARNING:tensorflow"))
 
 
 def main():
