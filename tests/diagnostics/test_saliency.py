@@ -34,7 +34,7 @@ def differences(function, x, epsilon=1e-5):
 
 LAYERS = {
     "lstm": lambda: [L.LSTM(H, activation=TANH, dtype="float64")],
-    "bidirectional": lambda: [L.Bidirectional(L.GRU(H, activation=TANH, dtype="float64"), dtype="float64")],
+    "bidirectional": lambda: [L.Bidirectional(L.GRU(H, activation="softsign", dtype="float64"), dtype="float64")],
     "stack": lambda: [
         L.PeepholeLSTM(H, activation=TANH, return_sequences=True, dtype="float64"),
         L.SimpleRNN(2, activation=TANH, go_backwards=True, dtype="float64"),
