@@ -75,15 +75,6 @@ def inner_layers(layer):
     return [layer, *(inner for outer in getattr(layer, "layers", []) for inner in inner_layers(outer))]
 
 
-def layers_as_made(layer):
-    """A layer and all layers inside of it, as often as they are there, in the order in which they were made.
-
-    `_flatten_layers` has the layers of each second level backwards. Without the private list those of models are found.
-    """
-    within = getattr(layer, "_layers", None) or getattr(layer, "layers", [])
-    return [layer, *(inner for one in within for inner in layers_as_made(one))]
-
-
 def trained_by(optimizer):
     """The variables that an optimizer was built for, in the order of its slots.
 

@@ -1,219 +1,240 @@
-"""The unrolled drawing of a recurrent layer or model: time to the right, and upwards what reads what."""
-
-import textwrap
+"""`plot_structure`: a recurrent layer or model, unrolled over a few steps."""
 
 from keras_seq.checks import positive_integer
 from keras_seq.diagnostics.pictures import axes_of
-from keras_seq.diagnostics.structure import parts_of
+from keras_seq.diagnostics.structure import structure_of
+from keras_seq.errors import InputError
 
-# In inches, which are the units of the drawing.
-_COLUMN, _WIDE, _HIGH, _GAP, _THIN, _LINE = 1.7, 0.95, 0.5, 0.42, 0.3, 0.155
-_ENDS = 0.5  # of inputs, and of outputs
-_ASIDE = 0.3  # from the middle of a cell to where lines begin that pass by others
-_TEXT, _LETTERS = 3.9, 66  # to the right of the last column: states and weights
-_ARROW = {"arrowstyle": "-|>", "color": "black", "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8}
+# In inches: the drawing has the size that its texts need.
+_PITCH, _BOX, _HALF, _SIDE = 1.5, 0.42, 0.34, 0.3  # of columns; height and half width of a box; of two directions
+_LINE, _LETTER, _FONT = 0.135, 0.056, 7
+_GAP, _THIN, _LEFT = 0.3, 0.24, 1.2
 
 
 def plot_structure(layer_or_model, steps=3, ax=None):
-    """Draw a recurrent layer or model, unrolled over a few steps: inputs, cells, states, outputs, shapes and weights.
+    """Draw a recurrent layer or model, unrolled: inputs below, time to the right, cells with states between them.
 
-    Time flows to the right, and the last column is the last step. A cell has an arrow to the next one, with the names
-    and shapes of its states, to the left for a layer that reads backwards; the cells of a stack stand one above the
-    other, and so do both directions of a `Bidirectional`, whose outputs meet in a box that says how. Layers that are
-    not recurrent are thin bars. Where a layer has one output for a sequence, one arrow leads on.
+    The columns are the first steps and the last, T. Arrows from cell to cell carry the states that are named there (s,
+    where there are many: the list beside says which), to the left and in grey boxes where a layer reads backwards; the
+    first of them is what a sequence starts from. What leaves a row above is drawn on: of a layer that does not return
+    sequences only its last output. Beside each row stand its class, states and weights, with the letters of their axes:
+    D features, H units, P projection; N slots, W width, R read and V write heads.
+
+    Other layers of a Sequential or Functional model are thin boxes. What does not read the layer below it starts anew,
+    and says what it reads; so do the layers of a model with a `call` of its own, of which recurrent ones alone are
+    drawn.
 
     Args:
-        layer_or_model: a built recurrent layer, ours or of `keras.layers`, a `Bidirectional`, or a model. Of a
-            Sequential or Functional model all layers are drawn, in their order; of others the recurrent ones, in the
-            order in which they were made, each by itself.
-        steps: how many steps are drawn, at least 2.
-        ax: matplotlib `Axes` to draw in; by default those of a new figure, `ax.figure`, which pyplot does not know.
+        layer_or_model: a built recurrent layer, `Bidirectional`, or model, ours or of `keras.layers`.
+        steps: how many columns, at least 2.
+        ax: matplotlib `Axes` to draw in, which should be about 6 inches wide and more; by default those of a new
+            figure of the right size, `ax.figure`, which pyplot does not know.
 
     Returns:
         The `Axes`.
 
     Raises:
         MissingExtraError: without matplotlib (`pip install keras_seq[plots]`).
-        InputError: for what has no recurrent layer, or one that is not built.
-        ValueError: for fewer than 2 steps.
+        InputError: without a recurrent layer, for one that is not built, or fewer than two steps.
 
     Example:
 
-    >>> layer = ks.layers.LSTM(3)
-    >>> layer.build((None, None, 5))
-    >>> ax = ks.diagnostics.plot_structure(layer)
-    >>> [text.get_text() for text in ax.texts if "kernel" in text.get_text()]
-    ['kernel (D, 4H) = (5, 12)', 'recurrent_kernel (H, 4H) = (3, 12)']
+    >>> model = keras.Sequential([keras.Input((None, 5)), ks.layers.GRU(3), keras.layers.Dense(2)])
+    >>> ax = ks.diagnostics.plot_structure(model)
     """
     if positive_integer("steps", steps) < 2:
-        raise ValueError(f"Argument `steps` must be at least 2, so that a state has somewhere to go, got {steps!r}.")
-    parts = parts_of(layer_or_model)
-    width = steps * _COLUMN + _TEXT
-    height = 2 * _ENDS + sum(map(_height, parts)) + 2 * _ENDS * sum(not part.attached for part in parts)
-    ax = axes_of(ax, "plot_structure", (width, height))
-    drawing = _Drawing(ax, steps)
-    for part in parts:
-        if not part.attached:
-            drawing.outputs()
-            drawing.inputs()
-        drawing.draw(part)
-    drawing.outputs()
-    ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
-    ax.axis("off")
-    return ax
-
-
-def _height(part):
-    """What a part takes, in inches."""
-    if not part.rows:
-        return _GAP + _THIN
-    return sum(map(_row_height, part.rows)) + (2 * _THIN if part.merge else 0)
-
-
-def _row_height(row):
-    """Cells stand at the upper end of it: what comes up to them passes the text beside."""
-    return max(_GAP + _HIGH, (len(_lines(row)) + 1.5) * _LINE)
-
-
-def _lines(row):
-    """What there is to tell of a row: its states and weights."""
-    states = ", ".join(f"{state} {_numbers(shape)}" for state, shape in row.states)
-    return [*textwrap.wrap(states, _LETTERS), *(f"{name} {shape}" for name, shape in row.weights)]
+        raise InputError(f"Argument `steps` must be at least 2, the first and the last, got {steps}.")
+    drawing = _Drawing(steps)
+    for stage in structure_of(layer_or_model):
+        drawing.add(stage)
+    return drawing.on(ax)
 
 
 class _Drawing:
-    """Draws part after part, upwards.
+    """Marks, collected from the bottom up, in inches."""
 
-    Attributes:
-        y: where the next part begins.
-        columns: in which columns something comes up to there.
-    """
+    def __init__(self, steps):
+        self.columns = [_LEFT + i * _PITCH for i in range(steps)]
+        self.side = self.columns[-1] + 1.05  # where texts beside stand
+        self.marks, self.width = [], self.side
+        self.y = self.top = 0.0  # what is drawn ends at y; arrows leave it from `top`, which may lie below
+        self.flow, self.below = [], None  # where arrows leave what was drawn last, and its name
 
-    def __init__(self, ax, steps):
-        self.ax, self.steps, self.y = ax, steps, 0.0
-        self.x = [_COLUMN * (step + 0.5) for step in range(steps)]
-        self.inputs()
-
-    def inputs(self):
-        for step, x in enumerate(self.x):
-            self._write(x, self.y + _ENDS / 2, f"$x_{{{self._called(step)}}}$", ha="center", size=10)
-        self.columns, self.y = list(range(self.steps)), self.y + _ENDS - 0.05
-
-    def outputs(self):
-        for column in self.columns:
-            self._arrow((self.x[column], self.y), (self.x[column], self.y + 0.3))
-            called = f"y_{{{self._called(column)}}}" if len(self.columns) > 1 else "y"
-            self._write(self.x[column], self.y + 0.34, f"${called}$", ha="center", size=10)
-        self.y += _ENDS + 0.05
-
-    def draw(self, part):
-        if not part.rows:
-            self._thin(part)
-        elif part.merge:
-            self._both(part)
+    def add(self, stage):
+        if stage.reads != [self.below]:
+            self._start(stage)
+        if stage.rows:
+            self._recurrent(stage)
         else:
-            for row in part.rows:
-                every = part.every_step or row is not part.rows[-1]
-                self._row(row, part.name if row is part.rows[0] else "", every)
+            label = f"{stage.name}: {stage.layer}{_to(stage.output)}"
+            self._arrows_up(self.y + _GAP)
+            self._wide_box(label)
+            self.flow = self.columns if stage.sequences else self.flow[-1:]
+        self.below = stage.name
 
-    def _called(self, step):
-        return "T" if step == self.steps - 1 else str(step + 1)
+    def on(self, ax):
+        """Draw it all, with what comes out at the top."""
+        self._arrows_up(self.y + _GAP)
+        for x in self.flow:
+            self._text(x, self.y + _GAP + 0.08, f"y{_sub(self._step(x))}")
+        height = self.y + _GAP + 0.3
+        ax = axes_of(ax, "ks.diagnostics.plot_structure", (self.width, height + 0.3))
+        ax.set(xlim=(0, self.width), ylim=(-0.3, height), aspect="equal")
+        ax.set_axis_off()
+        shown = ax.get_window_extent().width / ax.figure.dpi, ax.get_window_extent().height / ax.figure.dpi
+        scale = min(1.0, shown[0] / self.width, shown[1] / (height + 0.3))
+        for mark in self.marks:
+            mark(ax, scale)
+        return ax
 
-    def _thin(self, part):
-        first, last = self.x[self.columns[0]], self.x[self.columns[-1]]
-        bottom = self.y + _GAP
-        self._up_to(bottom)
-        self._box(first - _WIDE / 2, bottom, last - first + _WIDE, _THIN, fill="white")
-        self._write(self.x[-1] + _WIDE / 2 + 0.25, bottom + _THIN / 2, part.name, size=8, va="center")
-        self.y = bottom + _THIN
+    def _start(self, stage):
+        """A line of inputs."""
+        again = self.below is not None
+        if again:
+            self._arrows_up(self.y + _GAP)
+            self.y += 2 * _GAP
+        names = ", ".join(stage.reads)
+        for x in self.columns:
+            self._text(x, self.y, f"x{_sub(self._step(x))}")
+        self._text((self.columns[-2] + self.columns[-1]) / 2, self.y, "…")
+        self._beside([f"x: {names}"], self.y)
+        self.y += 0.1
+        self.flow, self.top = self.columns, self.y
 
-    def _row(self, row, name, every_step):
-        """One recurrence, which reads what comes up and hands on its outputs."""
-        self.y += _row_height(row)
-        bottom = self.y - _HIGH
-        self._up_to(bottom, self.y - _row_height(row))
-        self._cells(row, bottom)
-        self._tell(row, name, bottom)
-        if not every_step:
-            self.columns = [0 if row.backward else self.steps - 1]
+    def _recurrent(self, stage):
+        bottom, tops = self.top, {}
+        both = bool(stage.merge)
+        for i, row in enumerate(stage.rows):
+            head = stage.name if not i or row.backward != stage.rows[i - 1].backward else ""
+            title = ": ".join(filter(None, (head, row.cell))) + (", backwards" if row.backward else "")
+            lines = [title, *_lines("state ", row.states), *_lines("", row.weights)]
+            height = max(_BOX + 2 * _GAP, (len(lines) + 1) * _LINE)
+            center = self.y + height / 2
+            shift = (_SIDE if row.backward else -_SIDE) if both else 0.0
+            centers = [x + shift for x in self.columns]
+            self._beside(lines, center)
+            self._states_of(row, centers, center, both)
+            below = tops.get(row.backward)
+            for x, own in zip(self.columns, centers, strict=True):
+                if below is not None:
+                    self._arrow((own, below), (own, center - _BOX / 2))
+                elif both:
+                    bend = (own, bottom + 0.12)
+                    self._line((x, bottom), bend)
+                    self._arrow(bend, (own, center - _BOX / 2))
+                else:
+                    self._arrow((x, bottom), (x, center - _BOX / 2))
+                self._box(own, center, 0.26 if both else _HALF, row)
+            tops[row.backward] = center + _BOX / 2
+            self.y += height
+        whole = self.columns
+        ends = {backward: whole if stage.sequences else [whole[0 if backward else -1]] for backward in tops}
+        if both:
+            for backward, top in tops.items():
+                for x in ends[backward]:
+                    own = x + (_SIDE if backward else -_SIDE)
+                    self._arrow((own, top), (own, self.y + 0.1))
+            self.y += 0.1 - _GAP
+            self._wide_box(f"{stage.name}: {stage.merge}{_to(stage.output)}")
+            self.flow = self.columns if stage.sequences else self.columns[-1:]
+            return
+        ((backward, top),) = tops.items()
+        self.flow, self.top = ends[backward], top
 
-    def _up_to(self, high, low=None):
-        for column in self.columns:
-            self._arrow((self.x[column], self.y if low is None else low), (self.x[column], high))
+    def _states_of(self, row, centers, y, both):
+        """Arrows from box to box, and into the first, with the names of states."""
+        names = list(row.states)
+        shown = names if len(", ".join(names)) < 9 else ["s"]
+        half = 0.26 if both else _HALF
+        order = centers[::-1] if row.backward else centers
+        way = -1 if row.backward else 1
+        starts = [order[0] - way * (half + 0.36), *(x + way * half for x in order[:-1])]
+        unseen = len(order) - 1 if not row.backward else 1  # the arrow over the steps that are left out
+        for i, (start, x) in enumerate(zip(starts, order, strict=True)):
+            end = x - way * half
+            self._arrow((start, y), (end, y), dashed=i == unseen)
+            if names:
+                place = start + (end - start) * (0.62 if i and both else 0.5)
+                self._text(place, y + 0.09, ", ".join(name if i else name + _sub(0) for name in shown), size=6.5)
 
-    def _both(self, part):
-        """Two directions: both read what comes up, past each other, and meet in a box."""
-        forward, backward = part.rows[: len(part.rows) // 2], part.rows[len(part.rows) // 2 :]
-        low = self.y
-        bottoms = [low - _HIGH + sum(map(_row_height, part.rows[: place + 1])) for place in range(len(part.rows))]
-        second, top = bottoms[len(forward)], bottoms[-1] + _HIGH
-        self._up_to(bottoms[0])
-        for x in [self.x[column] for column in self.columns]:  # past the first direction to the other
-            left, below, under = x - _WIDE / 2 - 0.12, bottoms[0] - _GAP + 0.12, second - 0.14
-            self._line((x, below), (left, below), (left, under), (x - _ASIDE, under))
-            self._arrow((x - _ASIDE, under), (x - _ASIDE, second))
-        for row, bottom in zip(part.rows, bottoms, strict=True):
-            self._cells(row, bottom)
-            self._tell(row, part.name if row is part.rows[0] else "", bottom)
-        for rows, at in ((forward, 0), (backward, len(forward))):  # the cells of a stack within a direction
-            for above in range(1, len(rows)):
-                for x in self.x:
-                    self._arrow((x, bottoms[at + above - 1] + _HIGH), (x, bottoms[at + above]))
-        self._join(part, bottoms[len(forward) - 1] + _HIGH, top)
+    def _wide_box(self, text):
+        left, right = self.columns[0] - 0.62, self.columns[-1] + 0.62
+        y = self.y + _GAP
+        self.marks.append(lambda ax, s: ax.add_patch(_patch(left, y, right - left, _THIN, "0.97", s)))
+        self._text((left + right) / 2, y + _THIN / 2, text)
+        self.y = self.top = y + _THIN
 
-    def _join(self, part, of_forward, of_backward):
-        """Boxes in which the outputs of both directions meet, from the tops of their cells."""
-        columns, y = self.columns if part.every_step else [self.steps - 1], of_backward + _THIN
-        middle = y + _THIN / 2
-        for column in columns:
-            x, right = self.x[column], self.x[column] + _WIDE / 2 + 0.12
-            self._line(
-                (x + _ASIDE, of_forward), (x + _ASIDE, of_forward + 0.1), (right, of_forward + 0.1), (right, middle)
-            )
-            self._arrow((right, middle), (x + _WIDE / 2, middle))
-            if not part.every_step:  # the last output of the backward direction is that of the first step
-                self._line((self.x[0], of_backward), (self.x[0], y - 0.15), (x, y - 0.15))
-            self._arrow((x, of_backward if part.every_step else y - 0.15), (x, y))
-            self._box(x - _WIDE / 2, y, _WIDE, _THIN, fill="white")
-            self._write(x, middle, f"{part.merge} ({part.output[0]})", size=7, ha="center", va="center")
-        self.columns, self.y = columns, y + _THIN
+    def _box(self, x, y, half, row):
+        face = "0.88" if row.backward else "1"
+        self.marks.append(lambda ax, s: ax.add_patch(_patch(x - half, y - _BOX / 2, 2 * half, _BOX, face, s)))
+        name = row.cell.removesuffix("Cell")
+        words = [part for part in _parts(name) if part]
+        self._text(x, y, "\n".join(words), size=min(7, 2 * half / (max(map(len, words)) * 0.0091)))
 
-    def _cells(self, row, bottom):
-        """The boxes of a row, and arrows with the states between them."""
-        for x in self.x:
-            self._box(x - _WIDE / 2, bottom, _WIDE, _HIGH, fill="0.9")
-            self._write(x, bottom + _HIGH / 2, row.cell.removesuffix("Cell"), size=8, ha="center", va="center")
-        middle = bottom + _HIGH / 2
-        for step in range(self.steps - 1):
-            ends = self.x[step] + _WIDE / 2, self.x[step + 1] - _WIDE / 2
-            start, end = ends[::-1] if row.backward else ends
-            dots = step == self.steps - 2 and self.steps > 2
-            self._arrow((start, middle), (end, middle), linestyle=":" if dots else "-")
-            names = ", ".join(name for name, _ in row.states) if len(row.states) < 4 else f"{len(row.states)} states"
-            self._write(sum(ends) / 2, middle + 0.06, names, size=7, ha="center")
+    def _arrows_up(self, y):
+        for x in self.flow:
+            self._arrow((x, self.top), (x, y))
 
-    def _tell(self, row, name, bottom):
-        """What the row is, its states and weights, to the right of it."""
-        x, y = self.x[-1] + _WIDE / 2 + 0.25, bottom + _HIGH - 0.02
-        direction = ", backward in time" if row.backward else ""
-        self._write(x, y, f"{name}{direction}".removeprefix(", ") or row.cell, size=8, va="top")
-        for number, line in enumerate(_lines(row), 1):
-            self._write(x, y - number * _LINE, line, size=6.5, va="top")
+    def _arrow(self, start, end, dashed=False):
+        def mark(ax, s):
+            look = {"arrowstyle": "-|>", "mutation_scale": 7 * s, "linewidth": 0.8 * s, "color": "0.2"}
+            look |= {"shrinkA": 0, "shrinkB": 0, "linestyle": (0, (3, 2)) if dashed else "-"}
+            ax.annotate("", end, start, arrowprops=look)
 
-    def _box(self, x, y, width, height, fill):
-        from matplotlib.patches import Rectangle
+        self.marks.append(mark)
 
-        self.ax.add_patch(Rectangle((x, y), width, height, facecolor=fill, edgecolor="black", linewidth=0.9))
+    def _line(self, start, end):
+        ends = tuple(zip(start, end, strict=True))
+        self.marks.append(lambda ax, s: ax.plot(*ends, color="0.2", linewidth=0.8 * s))
 
-    def _line(self, *points):
-        self.ax.plot(*zip(*points, strict=True), color="black", linewidth=0.9)
+    def _text(self, x, y, text, size=_FONT, ha="center"):
+        look = {"ha": ha, "va": "center", "parse_math": False}
+        self.marks.append(lambda ax, s: ax.text(x, y, text, fontsize=size * s, **look))
 
-    def _arrow(self, start, end, **look):
-        self.ax.annotate("", end, start, arrowprops={**_ARROW, **look})
+    def _beside(self, lines, center):
+        top = center + (len(lines) - 1) * _LINE / 2
+        for i, line in enumerate(lines):
+            self._text(self.side, top - i * _LINE, line, ha="left")
+        self.width = max(self.width, self.side + _LETTER * max(map(len, lines)) + 0.1)
 
-    def _write(self, x, y, text, size, **how):
-        self.ax.text(x, y, text, fontsize=size, parse_math=text.startswith("$"), **how)
+    def _step(self, x):
+        """The step of a column: its number, or T."""
+        i = min(range(len(self.columns)), key=lambda i: abs(self.columns[i] - x))
+        return "T" if i == len(self.columns) - 1 else i + 1
 
 
-def _numbers(shape):
-    return f"({', '.join(map(str, shape))})"
+def _patch(x, y, width, height, face, scale):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x, y), width, height, facecolor=face, edgecolor="black", linewidth=0.8 * scale, zorder=2)
+
+
+def _lines(what, named):
+    """A line for each state or weight: its name, letters and shape."""
+    found = []
+    for name, (letters, shape) in named.items():
+        size = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+        found.append(f"  {what}{name} {f'{letters} = ' if letters else ''}{size}")
+    return found
+
+
+def _to(shape):
+    """An arrow and a shape, with letters for what is not known."""
+    letters = ["B", "T", *"?" * len(shape)]
+    known = ", ".join(letters[i] if size is None or not i else str(size) for i, size in enumerate(shape))
+    return f" → ({known})" if shape else ""
+
+
+def _sub(step):
+    """A step as a subscript, where Unicode has one: it has none of T."""
+    return "_T" if step == "T" else str(step).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
+
+
+def _parts(name):
+    """The words of a class name, of which capitals alone make one."""
+    words = [""]
+    for i, letter in enumerate(name):
+        if letter.isupper() and i and (not name[i - 1].isupper() or (i + 1 < len(name) and name[i + 1].islower())):
+            words.append("")
+        words[-1] += letter
+    return words

@@ -1,7 +1,8 @@
-"""What a recurrent layer or model is made of, as data: what `plot_structure` draws.
+"""What a recurrent layer or model is made of, as plain data: what `plot_structure` draws.
 
-Part     a layer: its recurrences, from the input up, or none for one that is not recurrent
-Row      a recurrence in one direction: its cell, states and weights
+A structure is a list of stages from the inputs up. A stage is the call of a layer: of a recurrent one, with a row for
+each cell that runs over time (the cells of a stack above one another, then those that read backwards), or of another,
+with none.
 """
 
 from dataclasses import dataclass, field
@@ -10,149 +11,172 @@ import keras
 from keras import tree
 
 from keras_seq import compat
+from keras_seq.cells.base import KernelCell
+from keras_seq.diagnostics.batches import called, check_built
+from keras_seq.diagnostics.inner_loops import recurrent_layers
 from keras_seq.errors import InputError
 from keras_seq.layers.graphs import is_graph
+from keras_seq.layers.states import all_shapes, initial_states
 from keras_seq.layers.streaming_rnn import state_names
 
-_STOCK = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell)
-_RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
-_ROWS = {"kernel": "D", "recurrent_kernel": "H"}  # what the rows of a kernel are
+STOCK = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell)
+_OF_MEMORY = {
+    "memory": "(N, W)",
+    "read_weights": "(R, N)",
+    "write_weights": "(V, N)",
+    "reads": "(R, W)",
+    "usage": "(N,)",
+}
 
 
 @dataclass
 class Row:
-    """A recurrence in one direction.
+    """One cell over time.
 
     Attributes:
-        cell: what it is called, such as "LSTMCell".
-        backward: whether it reads from the last step to the first.
-        states: `(name, shape)` of each, without the batch.
-        weights: `(name, shape)` of each; the shape as it is written, such as "(D, 4H) = (7, 44)".
-        output: the shape of an output at one step, without the batch.
+        cell: its class.
+        backward: whether it reads the last step first.
+        states: pairs of letters and shape without the batch, by name, such as `("(H,)", (64,))`; letters are "" where
+            an axis has none.
+        weights: the same.
     """
 
     cell: str
     backward: bool
-    states: list
-    weights: list
-    output: tuple
+    states: dict
+    weights: dict
 
 
 @dataclass
-class Part:
-    """A layer.
+class Stage:
+    """One call of a layer.
 
     Attributes:
-        name: its name and what it is.
-        rows: its `Row`s: the cells of a stack, each reading the one before; or both directions of a `Bidirectional`.
-        merge: how the directions are joined; None where there is one.
-        every_step: whether it has an output at every step, or one for a sequence.
-        output: the shape of an output, without batch and time; None where it is not known.
-        attached: whether it reads what the part before gives, as far as is known.
+        name, layer: its name, and its class.
+        reads: names of the stages and inputs that it reads.
+        output: the shape of its (first) output, None for the batch and what is not known; () where none of it is.
+        rows: a list of `Row`s, the lowest first; empty for a layer that is not recurrent.
+        merge: how a `Bidirectional` joins its two directions, such as "concat" ("both" where it does not); else "".
+        sequences: whether there is an output at each step.
     """
 
     name: str
+    layer: str
+    reads: list
+    output: tuple
     rows: list = field(default_factory=list)
-    merge: str | None = None
-    every_step: bool = True
-    output: tuple | None = None
-    attached: bool = True
+    merge: str = ""
+    sequences: bool = True
 
 
-def parts_of(layer_or_model):
-    """The parts of a layer or model, from the input up.
+def structure_of(model):
+    """The `Stage`s of a built recurrent layer or model, in the order of calls.
+
+    Of a graph (Sequential, Functional, nested ones too) these are all its layers; of models with a `call` of their own,
+    and of layers with recurrent ones inside, the recurrent ones alone, which read "inputs".
 
     Raises:
-        InputError: for what is no layer, has no recurrent one, or is not built.
+        InputError: without a recurrent layer, or where one is not built.
     """
-    if not isinstance(layer_or_model, keras.layers.Layer):
+    check_built(model)
+    found = recurrent_layers(model)
+    if not found:
         raise InputError(
-            f"Argument `layer_or_model` must be a layer or a model, got {type(layer_or_model).__name__}: of a cell "
-            "make a layer, ks.layers.RNN(cell)."
+            f"{called(model)} has no recurrent layers (RNN, LSTM, GRU …, ours or of keras.layers): there is nothing to "
+            "unroll."
         )
-    parts = [part for layer, attached in _in_order(layer_or_model) for part in _part(layer, attached)]
-    if not any(part.rows for part in parts):
-        raise InputError(
-            f"{type(layer_or_model).__name__} {layer_or_model.name!r} has no recurrent layer (RNN, LSTM, GRU …, ours "
-            "or of keras.layers): there is nothing to unroll."
-        )
-    return parts
+    unbuilt = [one.name for one in found if not one.built]
+    if unbuilt:
+        raise InputError(f"Layer {unbuilt[0]!r} of {called(model)} is not built: call the model on a batch first.")
+    inputs = [tensor.name for tensor in model.inputs] if is_graph(model) else ["inputs"]
+    return _stages(model, inputs if len(inputs) > 1 else ["inputs"], _output_of(model))
 
 
-def _in_order(layer):
-    """The layers to draw, and whether each reads the one before.
-
-    Of a functional model those that it calls, else the recurrent ones, as they were made.
-    """
-    if isinstance(layer, _RECURRENT):
-        return [(layer, True)]
+def _stages(layer, reads, output):
+    if isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)):
+        return [_recurrent(layer, reads, output)]
+    if not isinstance(layer, keras.Layer) or not recurrent_layers(layer):
+        shape = layer.name, type(layer).__name__, reads, output
+        return [Stage(*shape, sequences=len(output) > 2)]
     if is_graph(layer):
-        return [pair for one in layer.layers for pair in (_in_order(one) if _holds_recurrent(one) else [(one, True)])]
-    within = list({id(one): one for one in compat.layers_as_made(layer)}.values())
-    both = [one for one in within if isinstance(one, keras.layers.Bidirectional)]
-    directions = {id(one) for layer in both for one in (layer.forward_layer, layer.backward_layer)}
-    found = [one for one in within if isinstance(one, _RECURRENT) and id(one) not in directions]
-    return [(one, place == 0) for place, one in enumerate(found)]
+        return _of_graph(layer, reads)
+    stages, inside = [], set()
+    for one in compat.inner_layers(layer):
+        within = isinstance(one, (keras.layers.RNN, keras.layers.Bidirectional)) or is_graph(one)
+        if one is not layer and within and id(one) not in inside and recurrent_layers(one):
+            inside |= {id(inner) for inner in compat.inner_layers(one)}
+            stages += _stages(one, ["inputs"], _output_of(one))
+    return stages
 
 
-def _holds_recurrent(layer):
-    return any(isinstance(one, keras.layers.RNN) for one in compat.inner_layers(layer))
+def _of_graph(model, reads):
+    """The stages of a Functional or Sequential model, whose inputs go by the names `reads`."""
+    named = [[name] for name in reads] if len(reads) == len(model.inputs) else [reads] * len(model.inputs)
+    sources = {id(tensor): names for tensor, names in zip(model.inputs, named, strict=True)}
+    stages = []
+
+    def source(tensor):
+        if id(tensor) not in sources:
+            node = compat.made_by(tensor)
+            given = {name: value for name, value in node.arguments.kwargs.items() if "mask" not in name}
+            read = [a for a in tree.flatten((node.arguments.args, given)) if isinstance(a, keras.KerasTensor)]
+            names = list(dict.fromkeys(name for a in read for name in source(a)))
+            stages.extend(_stages(node.operation, names, tuple(node.outputs[0].shape)))
+            sources.update({id(output): [stages[-1].name] for output in node.outputs})
+        return sources[id(tensor)]
+
+    for tensor in model.outputs:
+        source(tensor)
+    return stages
 
 
-def _part(layer, attached):
-    if isinstance(layer, keras.layers.InputLayer):
-        return []
-    called = f"{layer.name} ({type(layer).__name__})"
-    if isinstance(layer, keras.layers.Bidirectional):
-        forward, backward = layer.forward_layer, layer.backward_layer
-        rows = [row for one in (forward, backward) for row in _rows(one)]
-        sizes = [_rows(one)[-1].output[-1] for one in (forward, backward)]
-        merge = layer.merge_mode or "both"
-        output = (sum(sizes),) if merge == "concat" else (sizes[0],)
-        return [Part(called, rows, merge, forward.return_sequences, output, attached)]
-    if isinstance(layer, keras.layers.RNN):
-        rows = _rows(layer)
-        return [Part(called, rows, None, layer.return_sequences, rows[-1].output, attached)]
-    return [Part(called)]
+def _recurrent(layer, reads, output):
+    both = isinstance(layer, keras.layers.Bidirectional)
+    directions = [layer.forward_layer, layer.backward_layer] if both else [layer]
+    rows = [_row(cell, one.go_backwards) for one in directions for cell in getattr(one.cell, "cells", [one.cell])]
+    merge = (layer.merge_mode or "both") if both else ""
+    return Stage(layer.name, type(layer).__name__, reads, output, rows, merge, directions[0].return_sequences)
 
 
-def _rows(layer):
-    stack = hasattr(layer.cell, "cells")
-    cells = list(layer.cell.cells) if stack else [layer.cell]
-    if not layer.built or not all(cell.built for cell in cells):
-        raise InputError(
-            f"Layer {layer.name!r} is not built, so its weights have no shapes: call it on its inputs, or "
-            "`layer.build((None, None, D))` with the number of features."
-        )
-    start = layer.cell.get_initial_state(batch_size=1)
-    return [_row(cell, s, bool(layer.go_backwards)) for cell, s in zip(cells, start if stack else [start], strict=True)]
+def _output_of(layer):
+    """The shape of the first output of a layer that is not in a graph, by the shape that it was built for."""
+    if is_graph(layer):
+        return tuple(layer.outputs[0].shape)
+    config = layer.get_build_config() or {}
+    shape = config.get("input_shape") or next(iter(config.get("shapes_dict", {}).values()), None)
+    return tuple(all_shapes(layer.compute_output_shape(shape))[0]) if shape else ()
 
 
-def _row(cell, start, backward):
-    start = start if isinstance(start, (list, tuple)) else [start]
-    names = ["h", "c"][: len(start)] if isinstance(cell, _STOCK) else state_names(cell, start)
-    names = [name if any(map(str.isalpha, name)) else "state" for name in names]  # no places in a nest
-    states = [(name, tuple(s.shape[1:])) for name, s in zip(names, tree.flatten(start), strict=True)]
-    own = [w for w in cell.weights if keras.backend.is_float_dtype(keras.backend.standardize_dtype(w.dtype))]
-    weights = [(_name(w, cell), _shape(w, cell)) for w in own]
-    size = cell.output_size
-    size = size if isinstance(size, int) else size[0]  # of an output with others beside it, such as attention weights
-    return Row(type(cell).__name__, backward, states, weights, (size,))
+def _row(cell, backward):
+    states = initial_states(cell, 1)
+    names = ["h", "c"][: len(states)] if isinstance(cell, STOCK) else state_names(cell, states)
+    shapes = {name: tuple(s.shape[1:]) for name, s in zip(names, tree.flatten(states), strict=True)}
+    letters = _letters(cell)
+    found = {name: (letters.get(name, ""), shape) for name, shape in shapes.items()}
+    weights = {}
+    for weight in getattr(cell, "weights", []):
+        name = weight.path.split(f"{cell.name}/")[-1]
+        weights[name] = (letters.get(name, ""), tuple(weight.shape))
+    return Row(type(cell).__name__, bool(backward), found, weights)
 
 
-def _name(weight, cell):
-    """The name of a weight, and of the layer inside of the cell that it is of."""
-    within = weight.path.split(f"{cell.name}/", 1)[-1].split("/")
-    return ".".join(within)
-
-
-def _shape(weight, cell):
-    """ "(D, 4H) = (7, 44)" of a kernel whose columns are as many blocks of units, "(44)" of others."""
-    shape, units = tuple(weight.shape), getattr(cell, "units", None)
-    numbers = f"({', '.join(map(str, shape))})"
-    name = weight.path.rsplit("/", 1)[-1]
-    direct = weight.path.endswith(f"{cell.name}/{name}")
-    if not direct or name not in _ROWS or not units or shape[1] % units or len(shape) != 2:
-        return numbers
-    blocks = shape[1] // units
-    return f"({_ROWS[name]}, {blocks if blocks > 1 else ''}H) = {numbers}"
+def _letters(cell):
+    """Letters of the axes of states and weights, by name."""
+    if not isinstance(cell, (KernelCell, *STOCK)):
+        return _OF_MEMORY if hasattr(cell, "slots") else {}
+    count = cell.kernel.shape[1] // cell.units
+    all_gates = "H" if count == 1 else f"{count}H"
+    output = "P" if getattr(cell, "projection_size", None) else "H"
+    known = {"h": f"({output},)", "c": "(H,)"}
+    known |= {
+        "kernel": f"(D, {all_gates})",
+        "recurrent_kernel": f"({output}, {all_gates})",
+        "projection_kernel": "(H, P)",
+    }
+    for weight in cell.weights:
+        last = {cell.units: "H", count * cell.units: all_gates}.get(weight.shape[-1])
+        if len(weight.shape) == 1 and last:
+            known.setdefault(weight.name, f"({last},)")
+        elif weight.name == "bias":
+            known["bias"] = f"({weight.shape[0]}, {last})"
+    return known

@@ -1,213 +1,210 @@
-"""The unrolled drawing: all recurrent layers of the table, stacks, directions, whole models; what is drawn where."""
+"""Drawings of structures: what they say of layers and models, what is drawn, that no texts overlap, errors."""
 
-import itertools
+from itertools import combinations, pairwise
 
 import keras
-import numpy as np
 import pytest
-from keras import tree
 
 import keras_seq as ks
-from keras_seq.cells.base import takes_memory
-from keras_seq.diagnostics.structure import parts_of
-from keras_seq.errors import InputError
-from tests.cases import CASES, D, H, M, S, T
+from keras_seq.diagnostics.structure import structure_of
+from tests.cases import CASES, D, H, T
+from tests.processes import run_code
 
-L = ks.layers
-ROWS = [case for case in CASES if case.recurrent or case.cell]
-
-
-def built(case):
-    layer = L.RNN(case.make()) if case.cell else case.make()
-    one = getattr(layer, "forward_layer", layer)
-    layer.build((None, None, D), **({"memory_shape": (None, S, M)} if takes_memory(one.cell) else {}))
-    return layer
+L, K = ks.layers, keras.layers
+plot = ks.diagnostics.plot_structure
 
 
-def of_floats(cell):
-    return [w for w in cell.weights if keras.backend.is_float_dtype(keras.backend.standardize_dtype(w.dtype))]
-
-
-@pytest.mark.parametrize("case", ROWS, ids=lambda case: f"{case.name}-{case.form}")
-def test_states_and_weights_of_every_recurrent_layer(case):
-    layer = built(case)
-    (part,) = parts_of(layer)
-    directions = (
-        [layer.forward_layer, layer.backward_layer] if isinstance(layer, keras.layers.Bidirectional) else [layer]
-    )
-    assert [row.backward for row in part.rows[:: max(1, len(part.rows) // len(directions))]] == [
-        one.go_backwards for one in directions
-    ]
-    states = [tuple(s.shape[1:]) for one in directions for s in tree.flatten(one.cell.get_initial_state(batch_size=1))]
-    assert [shape for row in part.rows for _, shape in row.states] == states
-    weights = [tuple(w.shape) for one in directions for w in of_floats(one.cell)]
-    told = [shape.split("= ")[-1] for row in part.rows for _, shape in row.weights]
-    assert sorted(told) == sorted(f"({', '.join(map(str, shape))})" for shape in weights)
-
-
-def test_letters_of_kernels():
-    layer = L.LSTM(H)
-    layer.build((None, None, D))
-    (row,) = parts_of(layer)[0].rows
-    assert row.weights == [("kernel", "(D, 4H) = (5, 12)"), ("recurrent_kernel", "(H, 4H) = (3, 12)"), ("bias", "(12)")]
-    assert row.states == [("h", (H,)), ("c", (H,))]
-    stock = keras.layers.GRU(H, go_backwards=True)
-    stock.build((None, None, D))
-    (row,) = parts_of(stock)[0].rows
-    assert (row.cell, row.backward, row.output) == ("GRUCell", True, (H,))
-    assert row.weights[0] == ("kernel", "(D, 3H) = (5, 9)")
-
-
-def model_of_many():
-    return keras.Sequential(
-        [
-            keras.Input((T, D)),
-            keras.layers.Dense(6, name="first"),
-            L.Bidirectional(L.GRU(H, return_sequences=True)),
-            keras.Sequential([keras.layers.Dropout(0.1, name="between"), L.RNN([L.LSTMCell(4), L.GRUCell(7)])]),
-            keras.layers.Dense(1, name="last"),
-        ]
-    )
-
-
-def test_a_model_in_its_order():
-    parts = parts_of(model_of_many())
-    assert [part.name.split(" ")[0] for part in parts if not part.rows] == ["first", "between", "last"]
-    assert [[row.cell for row in part.rows] for part in parts] == [
-        [],
-        ["GRUCell", "GRUCell"],
-        [],
-        ["LSTMCell", "GRUCell"],
-        [],
-    ]
-    assert [part.every_step for part in parts if part.rows] == [True, False]
-    assert [(part.merge, part.output) for part in parts if part.rows] == [("concat", (2 * H,)), (None, (7,))]
-
-
-@pytest.mark.parametrize(("merge", "output"), [("sum", H), ("concat", 2 * H), (None, H)])
-def test_how_directions_are_joined(merge, output):
-    layer = L.Bidirectional(L.LSTM(H), merge_mode=merge)
-    layer.build((None, None, D))
-    (part,) = parts_of(layer)
-    assert (part.merge, part.output, part.every_step) == (merge or "both", (output,), False)
-    assert [row.backward for row in part.rows] == [False, True]
-
-
-class Own(keras.Model):
-    """A subclassed model, whose calls nobody knows."""
-
-    def __init__(self):
-        super().__init__()
-        self.one, self.other = L.GRU(H, return_sequences=True), L.LSTM(2)
-
-    def call(self, x):
-        return self.other(self.one(x))
-
-
-def test_a_subclassed_model():
-    model = Own()
-    model(np.ones((2, T, D), "float32"))
-    parts = parts_of(model)
-    assert [(part.rows[0].cell, part.attached) for part in parts] == [("GRUCell", True), ("LSTMCell", False)]
-
-
-def drawn(what, steps=3):
-    pytest.importorskip("matplotlib")
-    ax = ks.diagnostics.plot_structure(what, steps=steps)
-    boxes = [patch for patch in ax.patches if patch.get_width() > 0]
-    arrows = [(text.xyann, text.xy) for text in ax.texts if getattr(text, "arrow_patch", None)]
-    words = [text for text in ax.texts if text.get_text()]
-    return ax, boxes, arrows, words
-
-
-def sideways(arrows):
-    return [end[0] - start[0] for start, end in arrows if np.isclose(start[1], end[1])]
-
-
-def upwards(arrows, x):
-    """Arrows that go up in the column at `x`."""
-    return [arrow for arrow in arrows if np.isclose(arrow[0][0], x) and np.isclose(arrow[1][0], x)]
-
-
-@pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize("steps", [2, 5])
-def test_time_flows(backwards, steps):
-    layer = L.LSTM(H, go_backwards=backwards)
-    layer.build((None, None, D))
-    _, boxes, arrows, words = drawn(layer, steps)
-    assert len(boxes) == steps
-    assert len(sideways(arrows)) == steps - 1
-    assert all((length < 0) == backwards for length in sideways(arrows))
-    middles = sorted(box.get_x() + box.get_width() / 2 for box in boxes)
-    leaving = [len(upwards(arrows, x)) - 1 for x in middles]  # one comes in, from the input
-    assert leaving == ([1] + [0] * (steps - 1) if backwards else [0] * (steps - 1) + [1])
-    texts = [text.get_text() for text in words]
-    assert texts.count("h, c") == steps - 1
-    assert {"$x_{T}$", "$y$"} <= {*texts}
-    assert f"$x_{{{steps}}}$" not in texts
-
-
-def test_outputs_at_every_step():
-    layer = L.GRU(H, return_sequences=True)
-    layer.build((None, None, D))
-    texts = [text.get_text() for text in drawn(layer)[3]]
-    assert [one for one in texts if one.startswith("$y")] == ["$y_{1}$", "$y_{2}$", "$y_{T}$"]
-
-
-def test_directions_flow_both_ways():
-    layer = L.Bidirectional(L.GRU(H, return_sequences=True))
-    layer.build((None, None, D))
-    _, boxes, arrows, words = drawn(layer)
-    assert len(boxes) == 9  # two directions and where they meet
-    between = [length for length in sideways(arrows) if abs(length) > 0.5]
-    assert sorted(np.sign(between)) == [-1, -1, 1, 1]
-    assert [text.get_text() for text in words].count(f"concat ({2 * H})") == 3
-
-
-def ntm():
-    layer = L.NTM(H, slots=11, slot_width=5)
+def built(layer):
     layer.build((None, None, D))
     return layer
 
 
-@pytest.mark.parametrize("make", [model_of_many, ntm], ids=["model", "NTM"])
-def test_no_text_lies_on_another(make):
-    ax, boxes, _, words = drawn(make())
-    ax.figure.canvas.draw()
-    places = [text.get_window_extent() for text in words]
-    for one, other in itertools.combinations(range(len(words)), 2):
-        assert not places[one].overlaps(places[other]), (words[one].get_text(), words[other].get_text())
-    page = ax.figure.bbox
-    assert all(page.x0 <= place.x0 and place.x1 <= page.x1 and page.y0 <= place.y0 for place in places)
-    frames = [box.get_window_extent() for box in boxes]
-    assert not any(a.overlaps(b) for a, b in itertools.combinations(frames, 2))
+@pytest.mark.parametrize("M", [L, K], ids=["ours", "stock"])
+def test_an_lstm(M):
+    (stage,) = structure_of(built(M.LSTM(H, name="reader")))
+    assert (stage.name, stage.layer, stage.reads, stage.sequences) == ("reader", "LSTM", ["inputs"], False)
+    assert stage.output == (None, H)
+    (row,) = stage.rows
+    assert (row.cell, row.backward) == ("LSTMCell", False)
+    assert row.states == {"h": ("(H,)", (H,)), "c": ("(H,)", (H,))}
+    assert row.weights == {
+        "kernel": ("(D, 4H)", (D, 4 * H)),
+        "recurrent_kernel": ("(H, 4H)", (H, 4 * H)),
+        "bias": ("(4H,)", (4 * H,)),
+    }
 
 
-def test_it_draws_where_it_is_told():
+@pytest.mark.parametrize("M", [L, K], ids=["ours", "stock"])
+def test_stacks_and_directions(M):
+    layer = built(M.Bidirectional(M.RNN([M.GRUCell(2), M.SimpleRNNCell(H)], return_sequences=True), merge_mode="sum"))
+    (stage,) = structure_of(layer)
+    assert (stage.merge, stage.sequences, stage.output) == ("sum", True, (None, None, H))
+    assert [(row.cell, row.backward) for row in stage.rows] == [
+        ("GRUCell", False),
+        ("SimpleRNNCell", False),
+        ("GRUCell", True),
+        ("SimpleRNNCell", True),
+    ]
+    assert stage.rows[0].weights["bias"] == ("(2, 3H)", (2, 6))
+    assert stage.rows[1].weights["kernel"] == ("(D, H)", (2, H))
+
+
+def test_letters_of_a_projection_and_of_a_memory():
+    (row,) = structure_of(built(L.PeepholeLSTM(11, projection_size=H)))[0].rows
+    assert row.states == {"h": ("(P,)", (H,)), "c": ("(H,)", (11,))}
+    assert row.weights["recurrent_kernel"] == ("(P, 4H)", (H, 44))
+    assert row.weights["projection_kernel"] == ("(H, P)", (11, H))
+    assert row.weights["input_gate_peephole_weights"] == ("(H,)", (11,))
+    (row,) = structure_of(built(L.NTM(H, 13, 2, read_heads=3)))[0].rows
+    assert row.states["memory"] == ("(N, W)", (13, 2))
+    assert row.states["read_weights"] == ("(R, N)", (3, 13))
+    assert row.weights["interface_kernel"] == ("", (100, row.weights["interface_bias"][1][0]))
+    assert [shape for name, (_, shape) in row.weights.items() if name.endswith("recurrent_kernel")] == [(100, 400)]
+
+
+def test_a_graph_with_branches_and_a_model_inside():
+    """Who reads whom, in the order of calls."""
+    x, a = keras.Input((T, D), name="past"), keras.Input((T, H))
+    inner = keras.Model(a, L.GRU(H, return_sequences=True, name="inside")(a), name="inner")
+    shared = L.LSTM(H, return_sequences=True, name="shared")
+    y = inner(shared(x))
+    z = K.Add(name="sum")([y, K.Dense(H, name="skip")(x)])
+    joined = K.Concatenate(name="join")([z, x])
+    model = keras.Model(x, K.Dense(2, name="head")(K.LSTM(2, go_backwards=True, name="last")(joined)))
+    found = {stage.name: stage.reads for stage in structure_of(model)}
+    assert found == {
+        "shared": ["inputs"],
+        "inside": ["shared"],
+        "skip": ["inputs"],
+        "sum": ["inside", "skip"],
+        "join": ["sum", "inputs"],
+        "last": ["join"],
+        "head": ["last"],
+    }
+    assert [s.name for s in structure_of(model) if s.rows] == ["shared", "inside", "last"]
+    assert structure_of(model)[-1].output == (None, 2)
+
+
+def test_a_model_with_a_call_of_its_own():
+    vectorizer = ks.data.text_vectorizer(["a quiet film", "a loud film"])
+    model = ks.models.sentiment_model(vectorizer, ["bad", "good"], bidirectional=True, depth=2, units=H)
+    stages = structure_of(model)
+    assert [s.name for s in stages] == [
+        "embedding",
+        "embedding_dropout",
+        "encoder_1",
+        "encoder_2",
+        "dropout",
+        "probabilities",
+    ]
+    assert all(above.reads == [below.name] for below, above in pairwise(stages))
+    assert [s.sequences for s in stages] == [True, True, True, False, False, False]
+
+
+DRAWN = {
+    "lstm": lambda: built(L.LSTM(64)),
+    "stack": lambda: keras.Sequential(
+        [keras.Input((None, D)), L.LSTM(64, return_sequences=True), K.GRU(32, return_sequences=True), K.Dense(3)]
+    ),
+    "bidirectional": lambda: built(L.Bidirectional(L.GRU(16, return_sequences=True))),
+    "stock": lambda: built(K.Bidirectional(K.LSTM(16))),
+    "ntm": lambda: built(L.NTM(H, 11, 4)),
+    "dnc": lambda: built(L.DNC(H, 11, 4)),
+    "cells": lambda: built(L.RNN([L.LayerNormLSTMCell(8), L.ClockworkRNNCell(8)], go_backwards=True)),
+    "sentiment": lambda: ks.models.sentiment_model(
+        ks.data.text_vectorizer(["a quiet film", "a loud film"]), ["a", "b"], bidirectional=True
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_no_texts_overlap_and_none_is_cut(kind):
     pytest.importorskip("matplotlib")
-    from matplotlib.figure import Figure
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    ax = Figure().subplots()
-    assert ks.diagnostics.plot_structure(ntm(), ax=ax) is ax
+    ax = plot(DRAWN[kind]())
+    FigureCanvasAgg(ax.figure).draw()
+    boxes = {text: text.get_window_extent() for text in ax.texts if text.get_text()}
+    assert len(boxes) > 10
+    for (one, a), (other, b) in combinations(boxes.items(), 2):
+        assert not a.overlaps(b), f"{one.get_text()!r} on {other.get_text()!r}"
+    frame = ax.figure.bbox
+    assert all(frame.contains(*corner) for box in boxes.values() for corner in (box.min, box.max))
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def arrows(ax):
+    """Pairs of start and end."""
+    return [(text.xyann, text.xy) for text in ax.texts if not text.get_text()]
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("flags", "outputs", "to_the_right"),
     [
-        (lambda: L.LSTMCell(3), "has no recurrent layer"),
-        (lambda: "lstm", "must be a layer or a model, got str"),
-        (lambda: keras.Sequential([keras.Input((T, D)), keras.layers.Dense(2)]), "has no recurrent layer"),
-        (lambda: L.LSTM(3), "is not built"),
-        (lambda: L.Bidirectional(L.LSTM(3)), "is not built"),
-        (lambda: keras.Sequential([L.LSTM(3)]), "is not built"),
+        ({}, ["y_T"], True),
+        ({"go_backwards": True}, ["y₁"], False),
+        ({"return_sequences": True}, ["y₁", "y₂", "y₃", "y_T"], True),
     ],
-    ids=["cell", "string", "dense", "layer", "bidirectional", "model"],
 )
-def test_bad_input(make, message):
-    with pytest.raises(InputError, match=message):
-        ks.diagnostics.plot_structure(make())
+def test_what_leaves_and_which_way_states_go(flags, outputs, to_the_right):
+    pytest.importorskip("matplotlib")
+    ax = plot(built(L.LSTM(H, **flags)), steps=4)
+    assert [text for text in texts(ax) if text.startswith("y")] == outputs
+    assert [text for text in texts(ax) if text.startswith("x")] == ["x₁", "x₂", "x₃", "x_T", "x: inputs"]
+    sideways = [end[0] - start[0] for start, end in arrows(ax) if start[1] == end[1]]
+    assert len(sideways) == 4  # into each cell, the first from what a sequence starts from
+    assert all((step > 0) == to_the_right for step in sideways)
+    assert "  kernel (D, 4H) = (5, 12)" in texts(ax)
+    assert sum(text == "h₀, c₀" for text in texts(ax)) == 1
 
 
-def test_steps():
-    with pytest.raises(ValueError, match="at least 2"):
-        ks.diagnostics.plot_structure(ntm(), steps=1)
+def test_both_directions_have_opposite_arrows_and_a_join():
+    pytest.importorskip("matplotlib")
+    ax = plot(built(L.Bidirectional(L.SimpleRNN(H), name="both")))
+    sideways = [end[0] - start[0] for start, end in arrows(ax) if start[1] == end[1]]
+    assert [step > 0 for step in sideways] == [True] * 3 + [False] * 3
+    assert "both: concat → (B, 6)" in texts(ax)
+
+
+def test_it_draws_into_given_axes_smaller_where_they_are():
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    ax = Figure(figsize=(3, 2)).subplots()
+    assert plot(built(L.GRU(H)), ax=ax) is ax
+    assert max(text.get_fontsize() for text in ax.texts if text.get_text()) < 5
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.recurrent], ids=str)
+def test_every_recurrent_layer_of_the_table_is_described(case):
+    layer = built(case.layer())
+    (stage,) = structure_of(layer)
+    assert stage.rows
+    assert sum(len(row.weights) for row in stage.rows) == len(layer.weights)
+    assert all(row.states for row in stage.rows)
+
+
+@pytest.mark.parametrize(
+    ("make", "steps", "words"),
+    [
+        (lambda: keras.Sequential([keras.Input((T, D)), K.Dense(2)]), 3, "no recurrent layers"),
+        (lambda: L.LSTM(H), 3, "not built: call it"),
+        (lambda: keras.Sequential([L.LSTM(H)]), 3, "not built: call it"),
+        (lambda: "lstm", 3, "keras.Model or a layer, got str"),
+        (lambda: built(L.LSTM(H)), 1, "steps.*at least 2.*got 1"),
+    ],
+)
+def test_what_is_refused(make, steps, words):
+    with pytest.raises(ks.errors.InputError, match=words):
+        plot(make(), steps)
+
+
+def test_without_matplotlib_the_extra_is_named(tmp_path):
+    code = (
+        "import keras_seq as ks\nlayer = ks.layers.LSTM(2)\nlayer.build((None, None, 3))\n"
+        "try: ks.diagnostics.plot_structure(layer)\nexcept ImportError as e: print(e)"
+    )
+    assert "keras_seq[plots]" in run_code(code, tmp_path, block=["matplotlib"])
