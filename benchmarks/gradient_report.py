@@ -1,4 +1,6 @@
-"""Tables of benchmarks/copy_memory.py and gradient_flow.py, from their result files, without rows if none is there."""
+"""Tables of copy_memory.py, gradient_flow.py and starts.py, from their result files, without rows if none is there."""
+
+import statistics
 
 import results_file
 from recurrent_report import times
@@ -58,3 +60,32 @@ def gradient_flow():
         "traced in",
     ]
     return head, rows
+
+
+def starts():
+    """Medians over the seeds: what a start of the recurrent kernel is, and what comes of it."""
+    runs = results_file.read("starts")
+    rows = []
+    for start in dict.fromkeys(run["start"] for run in runs):
+        ours = [run for run in runs if run["start"] == start]
+
+        def median(when, *keys, ours=ours):
+            values = []
+            for run in ours:
+                value = run[when]
+                for key in keys:
+                    value = value[key]
+                values.append(value)
+            return None if None in values else statistics.median(values)
+
+        cells = [str(len(ours)), times(median("before", "radius")), _short(median("before", "powers", "100"))]
+        for when in ("before", "after"):
+            gamma = median(when, "gamma")
+            cells += ["" if gamma is None else f"{gamma:.3f}", f"{median(when, 'memory'):.0f}"]
+        rows.append([start, *cells, _short(median("mse"))])
+    head = ["start", "seeds", "spectral radius", "norm of U^100", "gradient per step", "memory, steps"]
+    return [*head, "per step, trained", "memory, trained", "MSE"], rows
+
+
+def _short(value):
+    return "" if value is None else f"{value:.3g}"

@@ -242,6 +242,10 @@ def gradient_flow():
     return table(*gradient_report.gradient_flow())
 
 
+def starts():
+    return table(*gradient_report.starts())
+
+
 def number(value):
     return "" if value is None else f"{value:.3f}"
 
@@ -265,7 +269,7 @@ def filled(text):
     forecast_tables = (forecasting, forecasting_frames, forecasting_speed)
     clockwork_tables = (clockwork_wave, clockwork_adding, clockwork_speed)
     memory_tables = (algorithmic, memory_speed)
-    gradient_tables = (copy_memory, gradient_flow)
+    gradient_tables = (copy_memory, gradient_flow, starts)
     of_papers = (*clockwork_tables, *memory_tables, *gradient_tables)
     for make in (*text_tables, *forecast_tables, *of_papers, *recurrent_tables, *speed_tables):
         marker = f"<!-- table: {make.__name__} -->"
