@@ -222,3 +222,9 @@ def test_models_that_do_not_sample_are_refused():
         other.fit(np.ones((2, 1)), np.ones((2, 1)), verbose=0, callbacks=[TeacherForcing("linear", 0.1)])
     with pytest.raises(ks.errors.InputError, match="Model 'seq2seq' does not sample what it says itself"):
         train(model_of(scheduled_sampling=0.0), [TeacherForcing("linear", 0.1)])
+
+
+def test_the_share_is_no_weight_to_be_averaged():
+    model = model_of(learning_rate=0.1)
+    train(model, [TeacherForcing("linear", 0.25), ks.callbacks.AverageOfLast(3)], epochs=3)
+    assert float(keras.ops.convert_to_numpy(model.sampling_share)) == 0.5

@@ -12,9 +12,10 @@ class AverageOfLast(keras.callbacks.Callback):
     """Ends a training with the mean of the weights at the ends of its last epochs.
 
     Vaswani et al. (2017, arXiv 1706.03762, section 6.1) average the last checkpoints. All weights of floats
-    (`model.weights`) are averaged, in float64; those of integers keep their last value. After fewer epochs than
-    `epochs`, by number or by early stopping, it is the mean of those there are. The optimizer is left as it is: its
-    slots, and the averages of `use_ema`, are those of the last step, not of the mean.
+    (`model.weights`) are averaged, in float64; those of integers keep their last value, and so does the
+    `sampling_share` of a `ks.models.Seq2Seq`, which nothing learns. After fewer epochs than `epochs`, by number or by
+    early stopping, it is the mean of those there are. The optimizer is left as it is: its slots, and the averages of
+    `use_ema`, are those of the last step, not of the mean.
 
     Where `EarlyStopping(restore_best_weights=True)` is in the list too, the later of the two decides: behind it, this
     one puts the mean of the last epochs (those that were waited for included) in the place of the best weights; before
@@ -51,4 +52,5 @@ class AverageOfLast(keras.callbacks.Callback):
         self._kept.clear()
 
     def _averaged(self):
-        return [weight for weight in self.model.weights if keras.backend.is_float_dtype(weight.dtype)]
+        share = getattr(self.model, "sampling_share", None)
+        return [w for w in self.model.weights if keras.backend.is_float_dtype(w.dtype) and w is not share]

@@ -39,7 +39,8 @@ class TeacherForcing(Scheduled):
 
     The share is set as `sampling_share` of a `ks.models.Seq2Seq`, in the place of the one that it was made with, and
     stands in the progress bar and in `History` under that name. It depends on the epoch (or the optimizer's count of
-    steps) alone, so a resumed training goes on with the right one. When the training ends, the last share stays.
+    steps) alone, so a resumed training goes on with the right one. When the training ends, the last share stays,
+    unless a callback puts the weights of an earlier epoch back.
 
     Args:
         decay: one of the above.

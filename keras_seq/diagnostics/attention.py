@@ -49,15 +49,17 @@ def attention_map(weights, source, target, path=None, title=None):
     figure = Figure(figsize=size, dpi=150, layout="constrained")
     axes = figure.subplots(1, len(heads), sharey=True, squeeze=False)[0]
     for i, (axis, head) in enumerate(zip(axes, heads, strict=True)):
-        image = axis.imshow(head, cmap="Blues", vmin=0, vmax=weights.max(), aspect="auto")
+        image = axis.imshow(head, cmap="Greys", vmin=0, vmax=weights.max(), aspect="auto")
         axis.set_xticks(range(len(source)), source, rotation=90, fontsize=7)
         axis.set_yticks(range(len(target)), target, fontsize=7)
         for label in [*axis.get_xticklabels(), *axis.get_yticklabels()]:
             label.set_parse_math(False)  # two dollar signs are no formula
         axis.tick_params(length=0)
+        axis.set_xlabel("source token", fontsize=8)
         if weights.ndim == 3:
             axis.set_title(f"head {i}", fontsize=8)
-    figure.colorbar(image, ax=list(axes))
+    axes[0].set_ylabel("target token", fontsize=8)
+    figure.colorbar(image, ax=list(axes), label="attention weight")
     if title is not None:
         figure.suptitle(title, fontsize=9, parse_math=False)
     if path is not None:

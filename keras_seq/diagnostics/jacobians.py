@@ -126,16 +126,19 @@ def spectral_radius(layer):
     """
     cell = getattr(layer, "cell", layer)
     kernel = getattr(cell, "recurrent_kernel", None)
-    if kernel is None or len(kernel.shape) != 2:
+    blocks = (
+        0 if kernel is None or len(kernel.shape) != 2 else kernel.shape[1] // getattr(cell, "units", kernel.shape[1])
+    )
+    if blocks not in _GATES:
         raise InputError(
-            f"Argument `layer` must be a built recurrent layer or cell with a `recurrent_kernel`, got "
-            f"{type(layer).__name__}: call it on its inputs first; of a stack give one of `layer.cell.cells`, of a "
-            "Bidirectional its `forward_layer` or `backward_layer`."
+            "Argument `layer` must be a built recurrent layer or cell with a `recurrent_kernel` of 1, 3 or 4 blocks of "
+            f"units, got {type(layer).__name__}: call it on its inputs first; of a stack give one of "
+            "`layer.cell.cells`, of a Bidirectional its `forward_layer` or `backward_layer`."
         )
     kernel = ops.convert_to_numpy(ops.cast(kernel, "float32")).astype("float64")
     projection = getattr(cell, "projection_kernel", None)
-    width = cell.units
-    blocks = {name: kernel[:, i * width : (i + 1) * width] for i, name in enumerate(_GATES[kernel.shape[1] // width])}
+    width = kernel.shape[1] // blocks
+    blocks = {name: kernel[:, i * width : (i + 1) * width] for i, name in enumerate(_GATES[blocks])}
     if projection is not None:
         projection = ops.convert_to_numpy(ops.cast(projection, "float32")).astype("float64")
         blocks = {name: block @ projection for name, block in blocks.items()}

@@ -93,5 +93,10 @@ def test_bad_input(rng):
     with pytest.raises(InputError, match="'reads' reads a memory"):
         ks.diagnostics.jacobian_norms(attends, x)
     for layer in (L.GRU(H), built(L.RNN([L.GRUCell(2), L.GRUCell(2)]), rng)):
-        with pytest.raises(InputError, match=r"`recurrent_kernel`, got (GRU|RNN).*layer.cell.cells"):
+        with pytest.raises(InputError, match=r"`recurrent_kernel` of .* got (GRU|RNN).*layer.cell.cells"):
             ks.diagnostics.spectral_radius(layer)
+    two = L.SimpleRNNCell(2 * H)
+    two.build((None, D))
+    two.units = H  # as a cell of somebody else's with two blocks
+    with pytest.raises(InputError, match="1, 3 or 4 blocks of units, got SimpleRNNCell"):
+        ks.diagnostics.spectral_radius(two)
