@@ -38,7 +38,7 @@ IN_A_ROW = 20
 
 
 @keras.saving.register_keras_serializable("benchmarks")
-class Watched(keras.optimizers.RMSprop):
+class Watched(ks.optimizers.GravesRMSprop):
     """Counts the steps whose gradients are not all finite, before they are clipped."""
 
     def build(self, variables):

@@ -75,6 +75,15 @@ def inner_layers(layer):
     return [layer, *(inner for outer in getattr(layer, "layers", []) for inner in inner_layers(outer))]
 
 
+def place_of(optimizer, variable):
+    """The place of a variable among those that an optimizer was built for, which is that of its slots.
+
+    An `update_step` is given on TensorFlow what is inside of a Keras variable, and told in no public way which one it
+    is; every optimizer of Keras asks so. Without the private method this raises.
+    """
+    return optimizer._get_variable_index(variable)
+
+
 def trained_by(optimizer):
     """The variables that an optimizer was built for, in the order of its slots.
 

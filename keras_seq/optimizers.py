@@ -3,7 +3,9 @@
 import warnings
 
 import keras
+from keras import ops
 
+from keras_seq import compat
 from keras_seq.checks import number_at_least_zero, positive_number
 
 _CLIPPINGS = ("global_clipnorm", "clipnorm", "clipvalue")  # of two that are given, the first acts
@@ -32,6 +34,51 @@ class AdamW(keras.optimizers.AdamW):
         # On TensorFlow the patterns are sought in whole paths: what they find must stand behind the last slash.
         own = [f"{name}[^/]*$" for name in ("bias", "gamma", "beta")]
         super().exclude_from_weight_decay(var_list, [*own, *(var_names or [])])
+
+
+@keras.saving.register_keras_serializable("keras_seq")
+class GravesRMSprop(keras.optimizers.Optimizer):
+    """RMSprop as Graves has it (2013, arXiv 1308.0850, eq. 38 to 45), which the papers on memories use.
+
+        n = rho n + (1 - rho) g**2,   m = rho m + (1 - rho) g
+        d = momentum d + learning_rate g / sqrt(max(n - m**2, 0) + epsilon),   w = w - d
+
+    With the epsilon of Keras, 1e-7, steps stay as long as before when a task is learnt and gradients vanish, and a
+    model that knew it walks away again. And where gradients are large and steady `n - m**2` falls below zero by
+    rounding, of which `keras.optimizers.RMSprop(centered=True)` takes the root.
+
+    Args:
+        learning_rate, rho, momentum, epsilon: as above.
+        **kwargs: of `keras.optimizers.Optimizer`.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile(ks.optimizers.GravesRMSprop(2e-4, global_clipnorm=10.0), "mse")
+    """
+
+    def __init__(self, learning_rate=1e-4, rho=0.95, momentum=0.9, epsilon=1e-4, **kwargs):
+        super().__init__(learning_rate=learning_rate, **kwargs)
+        self.rho, self.momentum, self.epsilon = rho, momentum, epsilon
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        slots = [self.add_optimizer_variables(variables, name) for name in ("square", "mean", "step")]
+        self._slots = list(zip(*slots, strict=True))
+
+    def update_step(self, gradient, variable, learning_rate):
+        n, m, d = self._slots[compat.place_of(self, variable)]
+        g, rate = (ops.cast(one, variable.dtype) for one in (gradient, learning_rate))
+        self.assign(n, self.rho * n + (1 - self.rho) * ops.square(g))
+        self.assign(m, self.rho * m + (1 - self.rho) * g)
+        spread = ops.maximum(n - ops.square(m), 0)
+        self.assign(d, self.momentum * d + rate * g * ops.rsqrt(spread + self.epsilon))
+        self.assign_sub(variable, d)
+
+    def get_config(self):
+        return {**super().get_config(), "rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon}
 
 
 def adam(learning_rate, weight_decay=0.0, clipnorm=None, **kwargs):

@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 import keras_seq as ks
+from keras_seq.backend import native
 
 B, T, BITS = 3, 7, 5
 Loss, Bits, Exact = ks.losses.BitCrossentropy, ks.metrics.BitsPerSequence, ks.metrics.ExactSequences
@@ -120,6 +121,9 @@ def test_what_stands_beside_the_answer_counts_for_nothing(rng, odd):
     assert float(Loss()(y, other, w)) == pytest.approx(float(Loss()(y, z, w)), rel=1e-6)
     for metric in METRICS:
         assert value(metric(), y, other, w) == pytest.approx(value(metric(), y, z, w), rel=1e-6)
+    program = native.gradient_program(lambda z: (Loss()(y, z[0], w), []), [])
+    (gradient,), (wanted,) = (program([one.astype("float32")])[2] for one in (other, z))
+    np.testing.assert_allclose(np.asarray(gradient), np.asarray(wanted), atol=1e-6)
 
 
 def test_sure_answers_have_small_losses_that_are_not_rounded_to_zero():

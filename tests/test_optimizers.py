@@ -166,3 +166,45 @@ def test_the_models_clip_as_asked_for(decay):
     with pytest.warns(UserWarning, match="clipvalue not") as warned:
         ks.models.forecasting_model(8, 4, clipnorm={"clipnorm": 2.0, "clipvalue": 1.0}, **how)
     assert warned[0].filename == __file__  # the user's line
+
+
+GRAVES = {"rho": 0.9, "momentum": 0.8, "epsilon": 1e-3}
+
+
+def test_rmsprop_of_graves_is_that_of_the_paper(rng):
+    """Equations 38 to 41, step by step; in a config, and after it."""
+    optimizer = ks.optimizers.GravesRMSprop(0.01, **GRAVES)
+    optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    weights = [rng.normal(size=shape) for shape in ((5, 3), (3,))]
+    variables = [keras.Variable(w, dtype="float64") for w in weights]
+    slots = [[np.zeros_like(w) for w in weights] for _ in range(3)]
+    for _ in range(4):
+        gradients = [rng.normal(size=w.shape) for w in weights]
+        optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], variables)
+        for i, g in enumerate(gradients):
+            slots[0][i] = 0.9 * slots[0][i] + 0.1 * g**2
+            slots[1][i] = 0.9 * slots[1][i] + 0.1 * g
+            slots[2][i] = 0.8 * slots[2][i] + 0.01 * g / np.sqrt(slots[0][i] - slots[1][i] ** 2 + 1e-3)
+            weights[i] = weights[i] - slots[2][i]
+    for variable, w in zip(variables, weights, strict=True):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), w, atol=1e-6)
+
+
+def test_rmsprop_of_graves_bears_large_and_steady_gradients(rng):
+    """Where rounding takes the variance below zero."""
+    optimizer, w = ks.optimizers.GravesRMSprop(1e-4), keras.Variable(np.zeros(7, "float32"))
+    for _ in range(400):
+        optimizer.apply([keras.ops.convert_to_tensor(rng.normal(100, 1e-3, size=7).astype("float32"))], [w])
+    assert np.isfinite(keras.ops.convert_to_numpy(w)).all()
+
+
+def test_rmsprop_of_graves_goes_on_after_a_reload(tmp_path, rng):
+    x, y = rng.normal(size=(8, 3)).astype("float32"), rng.normal(size=(8, 1)).astype("float32")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(ks.optimizers.GravesRMSprop(0.01), "mse")
+    model.fit(x, y, epochs=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    for one in (model, again):
+        one.fit(x, y, epochs=2, verbose=0)
+    np.testing.assert_allclose(again.get_weights()[0], model.get_weights()[0], atol=1e-6)

@@ -9,9 +9,11 @@ from keras_seq import diagnostics, saving
 from keras_seq.cli.diagnose_data import batch_of
 from keras_seq.cli.outputs import check_file
 from keras_seq.cli.page import Page
+from keras_seq.diagnostics.gate_activations import has_gates
 from keras_seq.diagnostics.inner_loops import recurrent_layers
-from keras_seq.errors import InputError, MissingExtraError
+from keras_seq.errors import MissingExtraError
 from keras_seq.files import written_whole
+from keras_seq.layers.stacked import cells_within
 
 _SHOWN = 3  # rows that pictures are drawn for
 
@@ -55,8 +57,11 @@ def diagnose_with(directory, out, data=None, rows=64, **columns):
 
 def _about(page, card, batch):
     page.section("The model")
-    page.text(f"Trained on {card['data']}, seed {card['seed']}, {card['parameters']:,} weights.")
-    figures = {"this model": card["metrics"], **card.get("baselines", {})}
+    seed = "" if card.get("seed") is None else f", seed {card['seed']}"
+    page.text(f"Trained on {card.get('data') or 'data that its card does not tell'}{seed}.")
+    if card.get("parameters"):
+        page.text(f"It has {card['parameters']:,} weights.")
+    figures = {"this model": card.get("metrics") or {}, **card.get("baselines", {})}
     names = dict.fromkeys(name for one in figures.values() for name in one)
     page.table(
         [{"": name, **{who.replace("_", " "): one.get(name, "") for who, one in figures.items()}} for name in names]
@@ -91,16 +96,18 @@ def _kernels(page, model):
     page.section("Recurrent kernels")
     rows = []
     for layer in recurrent_layers(model):
-        try:
-            radii = diagnostics.spectral_radius(layer)
-        except InputError as error:
-            rows.append({"layer": layer.name, "gate": "", "spectral radius": str(error)})
-            continue
-        rows += [
-            {"layer": layer.name, "gate": gate, "spectral radius": float(radius)} for gate, radius in radii.items()
-        ]
+        for cell in cells_within(layer.cell):
+            if len(getattr(getattr(cell, "recurrent_kernel", None), "shape", ())) == 2:
+                radii = diagnostics.spectral_radius(cell)
+                rows += [
+                    {"layer": layer.name, "cell": cell.name, "gate": gate, "spectral radius": float(radius)}
+                    for gate, radius in radii.items()
+                ]
     page.table(rows)
-    page.text("Above 1 a state can grow from step to step, below 1 it fades, but for what gates keep.")
+    page.text(
+        "The largest absolute eigenvalue. Of a plain recurrent network (h) a gradient fades by it in the long run where"
+        " it is below 1; of gates, and of a candidate, it says how they answer to the state before."
+    )
 
 
 def _plain(value):
@@ -109,27 +116,24 @@ def _plain(value):
 
 def _gates(page, model, batch):
     page.section("Gates over time")
-    try:
-        gates = diagnostics.gate_activations(model, batch.inputs)
-    except InputError as error:  # a model without gates
-        page.text(str(error))
+    if not has_gates(model):
+        page.text("The recurrent layers of this model have none.")
         return
-    page.text(f"In the first row ({batch.names[0]}); each line is a unit.")
+    gates = diagnostics.gate_activations(model, batch.inputs)
+    page.text(f"In {batch.names[0]!r}; each line is a unit.")
     for part in range(len(gates.parts)):
-        ax = gates.plot(row=0, part=part)
-        page.picture(ax.figure, "Values of the gates at each step.")
+        page.picture(gates.plot(row=0, part=part).figure, f"Gates of {gates.parts[part].label} at each step.")
 
 
 def _saliency(page, model, batch):
     page.section("What counts")
+    if batch.at is None and batch.shared:
+        page.text("Not drawn: source and target share their embeddings.")
+        return
     page.text("How much the loss of a row answers to a small change of what is read at a step.")
     for row in range(min(_SHOWN, len(batch.names))):
-        x, y, tokens = batch.row(row)
-        try:
-            found = diagnostics.saliency(model, x, y, at=batch.at)
-        except InputError as error:  # embeddings that both sides of a translation share
-            page.text(str(error))
-            return
+        x, y, sample_weight, tokens = batch.row(row)
+        found = diagnostics.saliency(model, x, y, sample_weight=sample_weight, at=batch.at)
         found.tokens = found.tokens or tokens
         page.text(batch.names[row])
         page.picture(found.plot().figure, f"Saliency of each step of: {batch.names[row]}")

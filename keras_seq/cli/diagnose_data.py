@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_seq import data
 from keras_seq.data.frames import column
+from keras_seq.data.text import checked_texts
 from keras_seq.errors import InputError
 from keras_seq.models.forecaster_state import parts_of
 
@@ -22,8 +25,9 @@ class Batch:
         names: what each row is called.
         told: where they are from, in words.
         inputs: as the model's call takes them, or strings.
+        row: a function of the number of a row: `x`, `y` and `sample_weight` of it alone, and the tokens read, or None.
         at: which of several inputs is the sequence that is read.
-        row: a function of the number of a row: `x` and `y` of it alone, and the tokens read, or None.
+        shared: whether sources and targets are embedded by one layer.
     """
 
     x: Any
@@ -34,6 +38,7 @@ class Batch:
     row: Callable
     sample_weight: Any = None
     at: Any = None
+    shared: bool = False
 
 
 def batch_of(model, card, directory, path, rows, **columns):
@@ -59,34 +64,57 @@ def batch_of(model, card, directory, path, rows, **columns):
     for name, value in columns.items():
         if value is not None and name not in defaults:
             raise InputError(f"Option --{name} is not of models of kind {kind!r}: leave it out.")
-    generated = path is None and card["data"] in _GENERATED
-    if path is None and not generated and not Path(card["data"]).is_file():
-        raise InputError(f"The model was trained on {card['data']}, which is not there: give labelled rows by --data.")
-    frame = _GENERATED[card["data"]]() if generated else data.read_frame(path or card["data"])
+    known = card.get("data")
+    generated = path is None and known in _GENERATED
+    if path is None and not generated and not (known and Path(known).is_file()):
+        told = f"The model was trained on {known}, which is not there" if known else "Its card names no data"
+        raise InputError(f"{told}: give labelled rows by --data.")
+    frame = _GENERATED[known]() if generated else data.read_frame(path or known)
     names = dict(defaults)
-    if generated and card["data"] == "generated dates":
+    if generated and known == "generated dates":
         names = {"source": "text", "target": "iso"}
     names |= {name: value for name, value in columns.items() if value is not None}
-    told = f"rows of the {card['data']}" if generated else f"rows of {path or card['data']}"
+    told = f"rows of the {known}" if generated else f"rows of {path or known}"
     return reader(model, frame, names, rows, told)
 
 
 def _of_texts(model, frame, names, rows, told):
-    frame = frame.sample(min(rows, len(frame)), random_state=0)
-    texts, labels = column(frame, names["text"]).tolist(), column(frame, names["label"]).tolist()
-    return Batch(texts, labels, texts, f"{len(texts)} {told}", texts, lambda row: ([texts[row]], [labels[row]], None))
+    if model.multi_label:
+        raise InputError(
+            "The model gives a text any number of labels, which no column holds: call the functions of ks.diagnostics."
+        )
+    frame = _sampled(frame, rows, names["text"])
+    texts, labels = frame[names["text"]].tolist(), column(frame, names["label"]).tolist()
+
+    def row(place):
+        return [texts[place]], [labels[place]], None, None
+
+    return Batch(texts, labels, texts, f"{len(texts)} {told}", texts, row)
 
 
 def _of_pairs(model, frame, names, rows, told):
-    frame = frame.sample(min(rows, len(frame)), random_state=0)
-    sources, targets = column(frame, names["source"]).tolist(), column(frame, names["target"]).tolist()
+    frame = _sampled(frame, rows, names["source"], names["target"])
+    sources, targets = frame[names["source"]].tolist(), frame[names["target"]].tolist()
     inputs, *_ = model.as_batch(sources, targets)
 
     def row(place):
         x, y, _ = model.as_batch([sources[place]], [targets[place]])  # of its own length
-        return x, y, model.source_vectorizer.tokens(x["source"])
+        return x, y, None, model.source_vectorizer.tokens(x["source"])
 
-    return Batch(sources, targets, sources, f"{len(sources)} {told}", inputs, row, at="source_embedding")
+    shared = model.network.shared_embeddings is True
+    at = None if shared else "source_embedding"
+    return Batch(sources, targets, sources, f"{len(sources)} {told}", inputs, row, at=at, shared=shared)
+
+
+def _sampled(frame, rows, *names):
+    """Some rows whose columns of texts hold texts that are not blank."""
+    there = np.ones(len(frame), bool)
+    for name in names:
+        texts = checked_texts(column(frame, name), name)
+        there &= np.array([bool(text.strip()) for text in texts])
+    if not there.any():
+        raise InputError(f"Column {names[0]!r} holds blank texts alone: give rows with words.")
+    return frame[there].sample(min(rows, there.sum()), random_state=0)
 
 
 def _of_series(model, frame, names, rows, told):
@@ -97,10 +125,13 @@ def _of_series(model, frame, names, rows, told):
     x, y, *weights = next(windows.as_numpy_iterator())
     called = [f"window {n + 1}" for n in range(len(y))]
 
-    def row(place):
-        return {name: value[[place]] for name, value in x.items()}, y[[place]], None
+    weights = weights[0] if weights else None
 
-    return Batch(x, y, called, f"{len(y)} windows, {told}", x, row, weights[0] if weights else None, at="past")
+    def row(place):
+        one = {name: value[[place]] for name, value in x.items()}
+        return one, y[[place]], None if weights is None else weights[[place]], None
+
+    return Batch(x, y, called, f"{len(y)} windows, {told}", x, row, weights, at="past")
 
 
 _KINDS = {

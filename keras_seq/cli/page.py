@@ -38,7 +38,9 @@ class Page:
         self._add(f'<p class="verdict">{escape(text)}</p>'.replace("\n", "<br>"))
 
     def table(self, rows):
-        """A list of dicts with the same keys."""
+        """A list of dicts with the same keys; without any, nothing."""
+        if not rows:
+            return
         head = "".join(f"<th>{escape(str(name))}</th>" for name in rows[0])
         body = "".join(
             "<tr>" + "".join(f"<td>{escape(_told(value))}</td>" for value in row.values()) + "</tr>" for row in rows

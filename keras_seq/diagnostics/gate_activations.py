@@ -102,6 +102,11 @@ class _Call:
             yield path, {name: np.where(self.keep[..., None], a, np.nan) for name, a in arrays.items()}
 
 
+def has_gates(model):
+    """Whether a recurrent layer of a model has gates."""
+    return any(_Listener(one).gated for one in recurrent_layers(model))
+
+
 class _Listener:
     """Runs a recurrent layer step by step, and hears what the gates of its cells are."""
 

@@ -17,10 +17,15 @@ def bit_crossentropy(name, y_true, y_pred, from_logits):
     Raises:
         ValueError: names `name` where the shapes do not fit.
     """
+    check_bits(name, y_true, y_pred)
+    return ops.sum(ops.binary_crossentropy(y_true, y_pred, from_logits=from_logits), axis=-1)
+
+
+def check_bits(name, y_true, y_pred):
+    """Raise a ValueError that names `name` where bits and predictions do not fit."""
     given, wanted = tuple(y_pred.shape), tuple(y_true.shape)
     if len(given) != 3 or not fits(given, wanted):
         raise ValueError(f"{name!r} needs bits and predictions (B, T, bits), got shapes {wanted} and {given}.")
-    return ops.sum(ops.binary_crossentropy(y_true, y_pred, from_logits=from_logits), axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_seq")
@@ -57,8 +62,12 @@ class BitCrossentropy(keras.losses.Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = (ops.cast(ops.convert_to_tensor(y), self.dtype) for y in (y_true, y_pred))
+        check_bits(self.name, y_true, y_pred)
+        weight = step_weights(self.name, sample_weight, y_pred.shape[:2], self.dtype)
+        # What stands where nothing counts must not reach the gradient, be it NaN.
+        counts = ops.broadcast_to(weight, ops.shape(y_pred)[:2])[..., None] != 0
+        y_true, y_pred = (ops.where(counts, y, 0) for y in (y_true, y_pred))
         steps = bit_crossentropy(self.name, y_true, y_pred, self.from_logits)
-        weight = step_weights(self.name, sample_weight, steps.shape, self.dtype)
         if self.reduction in ("sum_over_batch_size", "mean"):
             weight = weight * ops.cast(ops.shape(steps)[1], self.dtype)  # Keras divides by all steps of all rows
         # In one row, so that it is a tensor that has no mask of Keras. What has no weight counts for nothing, whatever

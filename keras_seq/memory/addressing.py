@@ -5,7 +5,7 @@ After Graves, Wayne and Danihelka (2014, arXiv 1410.5401, whose equation numbers
 Hybrid computing using a neural network with dynamic external memory, Nature 538, Methods).
 
 What follows a division, logarithm or root in the papers is kept away from zero here, so that neither values nor
-gradients are ever NaN: see the constants.
+gradients are NaN in float32 and float64: see the constants, which half precision does not hold.
 """
 
 import keras
@@ -17,7 +17,7 @@ from keras_seq.backend import native
 _NORM = 1e-6  # added to squared norms: the gradient of the norm of a zero vector is zero, that of a cosine at most 1e3
 _SHARPEN = 1e-16  # added below the logarithm: the gradient at a weight of zero is finite, and no weight is seen to move
 _USAGE = 1e-6  # the least usage, as DNC's published code has it: its logarithm and the gradient of that are finite
-_ALIKE = 1e-5  # usages as near as that are in the order of their slots, not of how they were rounded
+_ALIKE = 1e-5  # usages are rounded to multiples of it, and alike ones in the order of their slots: few hang by rounding
 _BY_PAIRS = 128  # slots up to which comparing each to each is faster than sorting, which XLA is slow at
 
 

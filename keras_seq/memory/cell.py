@@ -183,6 +183,6 @@ def _flat(reads, dtype):
 
 
 def _cut(tensor, dtype):
-    """A tensor cut to the root of the largest number of a dtype, so that no sum of products becomes infinite."""
+    """A tensor cut to the root of the largest number of a dtype, so that a product of two is finite."""
     limit = _LARGEST.get(dtype, 1.8e19)
     return ops.clip(tensor, -limit, limit)

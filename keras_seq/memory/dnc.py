@@ -46,15 +46,17 @@ class DNCCell(MemoryCell):
         controller: "lstm", "feed_forward", or a recurrent cell of this package, whose dropout acts on all that it
             reads: inputs and what came out of the memory.
         controller_units: size `C` of a controller that is given by name.
-        clip: bound of the controller's output, as in the published code, None for none. Inputs, and what was read where
-            weights meet it, are cut, too, to what the dtype can square: ±255 in float16, ±1.8e19 in float32.
+        clip: bound of the controller's output, None for none; of use for a controller that has none of its own, such
+            as one with `activation="relu"`. Inputs, and what was read where weights meet it, are cut, whatever it is,
+            to what the dtype can square: ±255 in float16, ±1.8e19 in float32.
 
     Call arguments:
         inputs: `(B, D)`.
         states: a list with one dict: "controller" (the controller's), "memory" `(B, N, W)`, "read_weights" `(B, R, N)`,
             "write_weights" `(B, 1, N)`, "usage" and "precedence" `(B, N)`, "links" `(B, N, N)`, "reads" `(B, R, W)`.
             All but the first are float32 where the policy is half precision, and what is done with them is computed in
-            it.
+            it (`keras.layers.RNN` keeps them in half precision between steps: in float16 a memory may outgrow it
+            there).
         training: whether the controller's dropout acts.
 
     Returns:

@@ -58,14 +58,16 @@ class NTMCell(MemoryCell):
         memory_initial: what the memory starts from: "constant" (1e-6), "learned", or "random": one draw, which is kept
             with the weights and not trained. A stateful layer trains nothing that it starts from, and reads it when it
             is built and at `reset_state()`: call that after weights were loaded or set.
-        clip: bound of the controller's output (Collier and Beel, 2018), None for none. Inputs, and what was read where
-            weights meet it, are cut, too, to what the dtype can square: ±255 in float16, ±1.8e19 in float32.
+        clip: bound of the controller's output, None for none; of use for a controller that has none of its own, such
+            as one with `activation="relu"`. Inputs, and what was read where weights meet it, are cut, whatever it is,
+            to what the dtype can square: ±255 in float16, ±1.8e19 in float32.
 
     Call arguments:
         inputs: `(B, D)`.
         states: a list with one dict: "controller" (the controller's), "memory" `(B, N, W)`, "read_weights" `(B, R, N)`,
             "write_weights" `(B, V, N)`, "reads" `(B, R, W)`. All but the first are float32 where the policy is half
-            precision, and what is done with them is computed in it.
+            precision, and what is done with them is computed in it (`keras.layers.RNN` keeps them in half precision
+            between steps: in float16 a memory may outgrow it there).
         training: whether the controller's dropout acts.
 
     Returns:

@@ -6,7 +6,9 @@ from keras_seq.layers import DNCCell, NTMCell
 from keras_seq.losses import BitCrossentropy
 from keras_seq.metrics import BitsPerSequence, ExactSequences
 from keras_seq.models.encoders import check_encoder, encoder_layers
+from keras_seq.optimizers import GravesRMSprop, clipping
 
+CLIP = {"global_clipnorm": 10.0}
 _CELLS = {"ntm": NTMCell, "dnc": DNCCell}
 
 
@@ -20,7 +22,7 @@ def memory_model(
     slot_width=None,
     read_heads=None,
     learning_rate=2e-4,
-    clipnorm=10.0,
+    clipnorm=CLIP,
     jit_compile="auto",
 ):
     """A compiled model that answers sequences with bits, such as those of `ks.data.tasks.memory_dataset`.
@@ -35,16 +37,15 @@ def memory_model(
         slots, slot_width, read_heads: of a memory given by name; None for what its cell has by default.
         learning_rate: of RMSprop, a number or a `keras.optimizers.schedules.LearningRateSchedule`. The papers have
             1e-4, with which it takes longer.
-        clipnorm: the norm to which all gradients together are clipped, None for no clipping.
+        clipnorm: a number clips the gradient of each weight, a dict otherwise: see `ks.optimizers.clipping`. By default
+            all are clipped together, to a norm of 10.
         jit_compile: as in `keras.Model.compile`, which leaves it off on a CPU; `True` compiles a step for each length
             (seconds), and makes steps of few rows several times as fast.
 
     Returns:
         A `keras.Model` from `(B, T, D)` to logits `(B, T, bits)`, compiled with RMSprop, `ks.losses.BitCrossentropy`,
         and the metrics `bits_per_sequence` and `exact_sequences`; all of these look at the steps of the sample weights
-        alone. RMSprop is that of Graves (2013, arXiv 1308.0850, eq. 38 to 45): centred, `rho=0.95`, momentum 0.9, and
-        1e-4 under the root. With the 1e-7 of Keras steps stay as long as before when a task is learnt and gradients
-        vanish, and a model that knew it walks away again.
+        alone. The RMSprop is `ks.optimizers.GravesRMSprop`.
 
     Raises:
         ValueError: for a cell that is not known, and arguments that do not go with it.
@@ -69,14 +70,13 @@ def memory_model(
     inputs = keras.Input((None, features), name="inputs")
     (layer,) = encoder_layers(cell, units, 1, bidirectional=False, return_sequences=True)
     x = layer(inputs)
-    if not isinstance(cell, tuple(_CELLS.values())) or cell.units != bits:
+    own = getattr(layer, "cell", None)
+    if not isinstance(own, tuple(_CELLS.values())) or own.units != bits:
         x = keras.layers.Dense(bits, name="head")(x)
     logits = keras.layers.Activation("linear", dtype="float32", name="logits")(x)
     model = keras.Model(inputs, logits, name="memory")
     model.compile(
-        keras.optimizers.RMSprop(
-            learning_rate, rho=0.95, momentum=0.9, epsilon=1e-4, centered=True, global_clipnorm=clipnorm
-        ),
+        GravesRMSprop(learning_rate, **clipping(clipnorm)),
         BitCrossentropy(),
         weighted_metrics=[BitsPerSequence(), ExactSequences()],
         jit_compile=jit_compile,

@@ -6,17 +6,15 @@ import re
 import shutil
 import struct
 
+import keras
 import pandas as pd
 import pytest
 
+import keras_seq as ks
 from tests.processes import ROOT
 
 pytestmark = pytest.mark.tensorflow
 SECTIONS = ["The model", "Structure", "Gradients through time", "Recurrent kernels", "Gates over time", "What counts"]
-
-
-def headings(page):
-    return re.findall(r"<h2[^>]*>([^<]*)</h2>", page)
 
 
 def pictures(page):
@@ -32,26 +30,70 @@ def asks_for_something(page):
     return re.findall(r"https?:|//[a-z]|src=|href=|url\(|@import|<script|<link|<iframe", without)
 
 
-@pytest.mark.parametrize(
-    ("kind", "more", "least"),
-    [("reviews", [], 6), ("dates", ["Attention"], 8), ("load", [], 5)],
-    ids=lambda one: str(one),
-)
-def test_the_page_of_a_model(keras_seq, tmp_path, kind, more, least):
+def sections(page):
+    """The HTML of each section by its heading."""
+    parts = re.split(r"<h2[^>]*>([^<]*)</h2>", page)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+# Pictures in each section, in their order: directions and decoders have gates of their own.
+PICTURES = {"reviews": [0, 1, 1, 0, 2, 3], "dates": [0, 1, 1, 0, 3, 3, 3], "load": [0, 1, 1, 0, 1, 3]}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_the_page_of_a_model(keras_seq, tmp_path, kind):
     out = tmp_path / "report.html"
     done = keras_seq("diagnose", ROOT / "saved_models" / kind, "--out", out, "--rows", 7)
     assert done.code == 0, done.err
     page = out.read_text(encoding="utf-8")
-    assert headings(page) == SECTIONS + more
-    found = pictures(page)
-    assert len(found) >= least
-    assert all(width > 300 and height > 150 for width, height in found)
+    parts = sections(page)
+    assert list(parts) == SECTIONS + ["Attention"] * (kind == "dates")
+    assert [len(pictures(part)) for part in parts.values()] == PICTURES[kind]
+    assert all(width > 300 and height > 150 for width, height in pictures(page))
     assert not asks_for_something(page)
+    assert "Argument `" not in page  # no message in the place of a picture
     verdict = next(line for line in done.out.splitlines() if "per step" in line).strip()
-    assert verdict.replace("<", "&lt;") in page
+    assert verdict in parts["Gradients through time"]
+    kernels = re.findall(r"<td>(z|r|n|h|i|f|g|o)</td><td>([\d.]+)</td>", parts["Recurrent kernels"])
+    assert [gate for gate, _ in kernels] == list("zrn") * (len(kernels) // 3)
+    assert len(kernels) == 3 * PICTURES[kind][4]  # a GRU for each picture of gates
     card = json.loads((ROOT / "saved_models" / kind / "card.json").read_text())
-    assert f"{card['parameters']:,} weights" in page
-    assert all(name in page for name in card["metrics"])
+    assert f"{card['parameters']:,} weights" in parts["The model"]
+    assert all(name in parts["The model"] for name in card["metrics"])
+
+
+def test_a_card_that_tells_little(keras_seq, csv_file, tmp_path):
+    """`ks.saving.save` alone writes neither data nor metrics; blank texts are no rows; no gates."""
+    frame = pd.read_csv(csv_file)
+    vectorizer = ks.data.text_vectorizer(frame["text"])
+    how = {"encoder": "simple_rnn", "units": 3, "embedding_dim": 5}
+    ks.saving.save(ks.models.sentiment_model(vectorizer, ["bad", "good"], **how), tmp_path / "model")
+    pd.concat([pd.DataFrame({"text": [" "] * 40, "label": ["good"] * 40}), frame]).to_csv(tmp_path / "rows.csv")
+    done = keras_seq("diagnose", tmp_path / "model", "--data", tmp_path / "rows.csv", "--out", tmp_path / "x.html")
+    assert done.code == 0, done.err
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    parts = sections(page)
+    assert "None" not in parts["The model"]
+    assert "<table>" not in parts["The model"]
+    assert "60 rows of" in parts["The model"]
+    assert "have none" in parts["Gates over time"]
+    assert len(pictures(parts["What counts"])) == 3
+    done = keras_seq("diagnose", tmp_path / "model", "--out", tmp_path / "y.html")
+    assert done.code != 0
+    assert "names no data: give labelled rows by --data" in done.err
+
+
+def test_a_model_without_recurrent_layers(keras_seq, csv_file, tmp_path):
+    vectorizer = ks.data.text_vectorizer(pd.read_csv(csv_file)["text"])
+    how = {"encoder": keras.layers.Dense(3), "embedding_dim": 5}
+    ks.saving.save(ks.models.sentiment_model(vectorizer, ["bad", "good"], **how), tmp_path / "model")
+    done = keras_seq("diagnose", tmp_path / "model", "--data", csv_file, "--out", tmp_path / "x.html")
+    assert done.code == 0, done.err
+    assert list(sections((tmp_path / "x.html").read_text(encoding="utf-8"))) == [
+        "The model",
+        "Recurrent layers",
+        "What counts",
+    ]
 
 
 def test_what_texts_hold_is_text(keras_seq, tmp_path):
@@ -74,6 +116,7 @@ def test_what_texts_hold_is_text(keras_seq, tmp_path):
         (["reviews", "--out", "x.html", "--source", "a"], "--source is not of models of kind 'sentiment'"),
         (["load", "--out", "x.html", "--label", "a"], "--label is not of models of kind 'forecast'"),
         (["reviews", "--out", "x.html", "--data", "other.csv"], "text"),
+        (["reviews", "--out", "x.html", "--data", "numbers.csv"], "'text' must hold strings"),
         (["reviews", "--out", "x.html", "--data", "labels.csv"], "funny"),
     ],
 )
@@ -82,6 +125,7 @@ def test_bad_input(keras_seq, tmp_path, monkeypatch, arguments, message):
     (tmp_path / "x.html").write_text("as before")
     pd.DataFrame({"words": ["a"], "label": ["positive"]}).to_csv("other.csv", index=False)
     pd.DataFrame({"text": ["a film"], "label": ["funny"]}).to_csv("labels.csv", index=False)
+    pd.DataFrame({"text": ["a film", None], "label": ["positive"] * 2}).to_csv("numbers.csv", index=False)
     done = keras_seq("diagnose", ROOT / "saved_models" / arguments[0], *arguments[1:])
     assert done.code != 0
     assert message in done.err

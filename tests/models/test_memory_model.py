@@ -84,8 +84,9 @@ def test_the_optimizer_and_what_is_compiled():
     assert model.jit_compile
     assert float(model.optimizer.learning_rate) == pytest.approx(0.03)
     assert model.optimizer.global_clipnorm is None
-    of_graves = {"rho": 0.95, "momentum": 0.9, "epsilon": 1e-4, "centered": True}  # 2013, eq. 42 to 45
-    assert of_graves.items() <= model.optimizer.get_config().items()
+    assert isinstance(model.optimizer, ks.optimizers.GravesRMSprop)
+    by_weight = ks.models.memory_model(**SMALL, clipnorm=0.7).optimizer
+    assert (by_weight.clipnorm, by_weight.global_clipnorm) == (0.7, None)
 
 
 def test_half_precision():
