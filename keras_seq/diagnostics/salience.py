@@ -15,7 +15,7 @@ class Saliency:
 
     Attributes:
         values: `(B, T)`, in the order of time; zero at masked steps.
-        keep: booleans `(B, T)`, false at masked steps.
+        keep: booleans `(B, T)`, false at masked steps of embeddings; all true of other inputs.
         tokens: for text models what each row reads, a list of strings for each; else None.
         method: "gradient" or "gradient_x_input".
         followed: what it counts for, in words, such as "loss" or "output 'positive'".

@@ -11,6 +11,7 @@ from keras_seq.backend import native
 from keras_seq.diagnostics.batches import (
     batch_of,
     called,
+    cause_of,
     check_built,
     check_finite,
     loss_of,
@@ -25,7 +26,7 @@ from keras_seq.layers.subwords import SubwordEmbedding
 METHODS = ("gradient", "gradient_x_input")
 
 
-def saliency(model, x, y=None, output=None, method="gradient", at=None):
+def saliency(model, x, y=None, output=None, method="gradient", at=None, sample_weight=None):
     """How much each time step counts: the gradient of an output, or of the loss, with respect to what is read there.
 
     For a row b with inputs v[b, t] (features, or of token ids the embedding's output) and a number s:
@@ -34,7 +35,8 @@ def saliency(model, x, y=None, output=None, method="gradient", at=None):
         "gradient_x_input"    saliency[b, t] = v[b, t] . ds/dv[b, t]       what v adds to s, to first order; has a sign
 
     s is the output that is chosen, of the row itself, or with `y` the loss that `fit` minimises, of the batch. Both as
-    in inference. Of a linear model "gradient_x_input" is each step's exact share of s. Masked steps are zero.
+    in inference. Of a linear model "gradient_x_input" is each step's exact share of s. Masked steps of
+    embeddings are zero; those of an input as far as the model's layers respect its mask.
 
     Args:
         model: a built `keras.Model`; with `y` a compiled one.
@@ -47,6 +49,7 @@ def saliency(model, x, y=None, output=None, method="gradient", at=None):
         method: "gradient" or "gradient_x_input".
         at: with several inputs, where to look: the key of an input of a dict, its place in a list, or the name of a
             layer with outputs `(B, T, E)`, such as an embedding.
+        sample_weight: of the loss, as of `fit`; with `y`.
 
     Returns:
         A `Saliency`: `.values` `(B, T)`, `.frame`, `.plot(row=0)`. It knows the words of a text model.
@@ -72,19 +75,21 @@ def saliency(model, x, y=None, output=None, method="gradient", at=None):
         raise InputError("Arguments `y` and `output` say what to follow, the loss or an output: give one of them.")
     if y is not None and not getattr(model, "compiled", False):
         raise InputError(f'{called(model)} has no loss: call `model.compile("adam", loss)` first, or leave out `y`.')
-    batch = batch_of(model, x, y, None)
+    if sample_weight is not None and y is None:
+        raise InputError("Argument `sample_weight` weighs the loss: give the targets `y` with it, or leave it out.")
+    batch = batch_of(model, x, y, sample_weight)
     check_finite(batch)
     embeddings, choice = _layers(model, at), output
     # The scope is outside of what is traced: in it, Keras may make the variables of a loss.
     with keras.StatelessScope(), _outputs_met(embeddings) as met:
         shapes = native.spec_of(lambda x: outputs_of(model, x), batch[0])
         if y is not None:
-            native.spec_of(lambda x, y: loss_of(model, x, y, outputs_of(model, x)), *batch[:2])
+            native.spec_of(lambda x, y, weight: loss_of(model, x, y, outputs_of(model, x), weight), *batch)
     calls = [(layer, tuple(tensor.shape)) for layer, tensor, _ in met][: len(met) // (1 if y is None else 2)]
     place = _place(model, batch[0], calls, at)
     follow, label = (None, "loss") if y is not None else _follow(model, shapes, choice)
 
-    def followed(added, x, y):
+    def followed(added, x, y, weight):
         if isinstance(place, int):  # an input
             leaves = tree.flatten(x)
             keep = ops.ones(leaves[place].shape[:2], "bool")
@@ -94,18 +99,18 @@ def saliency(model, x, y=None, output=None, method="gradient", at=None):
             with _outputs_met([place], added[0]) as met:
                 outputs = outputs_of(model, x)
             ((_, read, keep),) = met
-        value = loss_of(model, x, y, outputs) if follow is None else ops.sum(follow(outputs))
+        value = loss_of(model, x, y, outputs, weight) if follow is None else ops.sum(follow(outputs))
         return value, (ops.stop_gradient(read), keep)
 
     shape, dtype = _form(batch[0], calls, place)
     program = native.gradient_program(followed, model.variables)
-    _, (read, keep), (gradient,) = program([np.zeros(shape, dtype)], *batch[:2])
+    _, (read, keep), (gradient,) = program([np.zeros(shape, dtype)], *batch)
     gradient, read = (_wide(one).reshape(*shape[:2], -1) for one in (gradient, read))
     values = np.linalg.norm(gradient, axis=2) if method == "gradient" else (gradient * read).sum(axis=2)
     keep = np.asarray(ops.convert_to_numpy(keep), bool)
     values = np.where(keep, values, 0.0)
     if not np.isfinite(values).all():
-        raise InputError(f"The gradient is not finite: {called(model)} overflows on this batch. Scale its inputs.")
+        raise InputError(f"The gradient on this batch is not finite: {cause_of(model, batch)}")
     ids = batch[0]
     tokens = tokens_of(model, ids) if getattr(ids, "shape", None) == values.shape else None
     return Saliency(values, keep, tokens, method, label)

@@ -231,3 +231,27 @@ def test_without_matplotlib_the_extra_is_named(tmp_path):
         "try: found.plot()\nexcept ImportError as e: print(e)"
     )
     assert "keras_seq[plots]" in run_code(code, tmp_path, block=["matplotlib"])
+
+
+def test_targets_of_no_weight_count_for_nothing(rng):
+    model = keras.Sequential([keras.Input((T, D)), L.GRU(H, return_sequences=True), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = rng.normal(size=(B, T, D)).astype("float32"), rng.normal(size=(B, T, 1)).astype("float32")
+    weight = (np.arange(T) < T - 2).astype("float32")[None].repeat(B, axis=0)
+    other = np.where(weight[..., None] > 0, y, 1e3).astype("float32")
+    found, same, without = (
+        saliency(model, x, y, sample_weight=weight),
+        saliency(model, x, other, sample_weight=weight),
+        saliency(model, x, other),
+    )
+    close(same.values, found.values, atol=1e-6)
+    assert np.abs(without.values - found.values).max() > 0.1
+    with pytest.raises(ks.errors.InputError, match="weighs the loss"):
+        saliency(model, x, output=lambda outputs: outputs[:, 0, 0], sample_weight=weight)
+
+
+def test_weights_that_are_nan_are_named(rng):
+    model = keras.Sequential([keras.Input((T, D)), L.GRU(H, name="ill"), keras.layers.Dense(1)])
+    model.layers[0].set_weights([np.full(w.shape, np.nan) for w in model.layers[0].get_weights()])
+    with pytest.raises(ks.errors.InputError, match=r"'.*ill.*kernel' holds NaN"):
+        saliency(model, rng.normal(size=(B, T, D)))
