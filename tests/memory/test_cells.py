@@ -3,63 +3,16 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from keras import ops, tree
 
 import keras_seq as ks
 from keras_seq.backend import native
-from keras_seq.memory.controller import controller_of
-from tests.cases import EXACT, ON_JAX, TANH, B, D, H, arrays, close, randomize
+from tests.cases import EXACT, B, D, H, arrays, close, randomize
 from tests.layers.exotic import normal
-from tests.memory import oracle
+from tests.memory.cells import CELLS, C, R, W, built, by_oracle, dnc, every_cell, ntm
 from tests.memory.programs import Program, compiled
 
 L = ks.layers
-N, W, C = 5, 2, 3
-R, V, REACH = 2, 3, 2
-CLIP = 0.4  # of a tanh: it acts
-
-
-def ntm(**given):
-    return L.NTMCell(
-        H, **{"slots": N, "slot_width": W, "read_heads": R, "write_heads": V, "shift_range": REACH, **given}
-    )
-
-
-def dnc(**given):
-    return L.DNCCell(H, **{"slots": N, "slot_width": W, "read_heads": R, **given})
-
-
-CELLS = {"ntm": ntm, "dnc": dnc}
-every_cell = pytest.mark.parametrize("kind", CELLS)
-
-
-def built(kind, rng, dtype="float64"):
-    """A cell with random weights, and with a controller that is exact on JAX, too."""
-    controller = L.SimpleRNNCell(C, activation=TANH, dtype=dtype)
-    learned = {"memory_initial": "learned"} if kind == "ntm" else {}
-    cell = CELLS[kind](controller=controller, dtype=dtype, clip=CLIP, **learned)
-    cell.build((None, D))
-    return randomize(cell, rng)
-
-
-def by_oracle(kind, cell, x, states):
-    """Outputs `(B, T, H)` and the last states of the oracle, by name."""
-    own = {w.path.split("/")[-1]: np.asarray(w.numpy(), "float64") for w in cell.weights}
-    names = ["kernel", "recurrent_kernel", "bias", "interface_kernel", "interface_bias", "output_kernel", "output_bias"]
-    sizes = (R, V, REACH) if kind == "ntm" else (R,)
-    step = oracle.ntm_step if kind == "ntm" else oracle.dnc_step
-    outputs, last = [], []
-    for row in range(len(x)):
-        state = {name: arrays(value)[0][row] for name, value in states[0].items()}
-        ys = []
-        for x_t in x[row]:
-            y, state = step(x_t, state, [own[name] for name in names], *sizes, CLIP)
-            ys.append(y)
-        outputs.append(ys)
-        last.append(state)
-    return np.array(outputs), {name: np.stack([state[name] for state in last]) for name in last[0]}
 
 
 @every_cell
@@ -107,51 +60,6 @@ def test_gradients_against_central_differences(kind, rng):
             numeric.append((ends[0] - ends[1]) / 2e-5)
         np.testing.assert_allclose(gradient.flat[chosen], numeric, atol=1e-6, rtol=1e-6)
         assert np.abs(gradient).max() > 1e-3
-
-
-def _dropping_lstm(policy):
-    return L.LSTMCell(C, dropout=0.5, recurrent_dropout=0.5, seed=3, dtype=policy)
-
-
-def _feed_forward(policy):
-    return controller_of("feed_forward", C, policy)
-
-
-# Of each a half precision and float32; on JAX, where gradients take seconds to compile, the first alone. Dropout makes
-# zeros of inputs that are infinite in float16.
-FORMS = {
-    "ntm": [("mixed_float16", _dropping_lstm), ("float32", _feed_forward)],
-    "dnc": [("float32", _dropping_lstm), ("mixed_bfloat16", _feed_forward)],
-}
-MADE = {}
-
-
-def made(kind, policy, controller):
-    """The program of each kind, once: hypothesis then sets its weights."""
-    key = (kind, policy, controller)
-    if key not in MADE:
-        layer = L.RNN(CELLS[kind](controller=controller(policy), dtype=policy), return_sequences=True, dtype=policy)
-        layer.build((None, None, D))
-        MADE[key] = Program(layer, lambda y: ops.mean(ops.square(ops.cast(y, "float32"))))
-    return MADE[key]
-
-
-@every_cell
-@settings(max_examples=40 if ON_JAX else 15, deadline=None, derandomize=True)
-@given(
-    form=st.integers(0, 0 if ON_JAX else 1),
-    size=st.sampled_from([0.0, 1e-30, 1.0, 1e6, 1e30, 3e38]),
-    scale=st.sampled_from([0.0, 0.1, 3.0]),
-    seed=st.integers(0, 9),
-)
-def test_outputs_and_gradients_are_finite(kind, form, size, scale, seed):
-    rng = np.random.default_rng(seed)
-    program = made(kind, *FORMS[kind][form])
-    randomize(program.layer, rng, scale)
-    x = (np.clip(rng.normal(size=(B, 3, D)), -1, 1) * size).astype("float32")
-    x[:, 1] *= rng.integers(0, 2)
-    for one in arrays(program.gradients(x)):
-        assert np.isfinite(one.astype("float32")).all()
 
 
 @every_cell
