@@ -35,7 +35,7 @@ def number_at_least_zero(name, value):
 
 
 def share(name, value):
-    """A share that is dropped, at least 0 and below 1."""
+    """A share, at least 0 and below 1: of what is dropped, or of what was there before."""
     if not isinstance(value, bool) and isinstance(value, numbers.Real) and 0 <= value < 1:
         return float(value)
     raise ValueError(f"Argument `{name}` must be a number at least 0 and below 1, got {value!r}.")

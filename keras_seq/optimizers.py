@@ -6,7 +6,8 @@ import keras
 from keras import ops
 
 from keras_seq import compat
-from keras_seq.checks import number_at_least_zero, positive_number
+from keras_seq.backend import training
+from keras_seq.checks import number_at_least_zero, positive_number, share
 
 _CLIPPINGS = ("global_clipnorm", "clipnorm", "clipvalue")  # of two that are given, the first acts
 
@@ -48,7 +49,9 @@ class GravesRMSprop(keras.optimizers.Optimizer):
     rounding, of which `keras.optimizers.RMSprop(centered=True)` takes the root.
 
     Args:
-        learning_rate, rho, momentum, epsilon: as above.
+        learning_rate: as above, a number or a schedule.
+        rho, momentum: as above, at least 0 and below 1.
+        epsilon: as above, positive.
         **kwargs: of `keras.optimizers.Optimizer`.
 
     Example:
@@ -59,7 +62,8 @@ class GravesRMSprop(keras.optimizers.Optimizer):
 
     def __init__(self, learning_rate=1e-4, rho=0.95, momentum=0.9, epsilon=1e-4, **kwargs):
         super().__init__(learning_rate=learning_rate, **kwargs)
-        self.rho, self.momentum, self.epsilon = rho, momentum, epsilon
+        self.rho, self.momentum = share("rho", rho), share("momentum", momentum)
+        self.epsilon = positive_number("epsilon", epsilon)
 
     def build(self, variables):
         if self.built:
@@ -70,6 +74,7 @@ class GravesRMSprop(keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         n, m, d = self._slots[compat.place_of(self, variable)]
+        gradient, _ = training.dense_and_rows(gradient)  # a word that was read twice has two rows: squares are of sums
         g, rate = (ops.cast(one, variable.dtype) for one in (gradient, learning_rate))
         self.assign(n, self.rho * n + (1 - self.rho) * ops.square(g))
         self.assign(m, self.rho * m + (1 - self.rho) * g)

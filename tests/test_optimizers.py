@@ -208,3 +208,27 @@ def test_rmsprop_of_graves_goes_on_after_a_reload(tmp_path, rng):
     for one in (model, again):
         one.fit(x, y, epochs=2, verbose=0)
     np.testing.assert_allclose(again.get_weights()[0], model.get_weights()[0], atol=1e-6)
+
+
+def test_rmsprop_of_graves_sums_the_rows_of_an_embedding(rng):
+    """A word that is read twice moves as the row of a kernel does, over which words lie as columns."""
+    ids, y = np.array([[2, 5, 2], [6, 2, 5]]), rng.normal(size=(2, 3, 3)).astype("float32")
+    start, ends = rng.normal(size=(7, 3)), []
+    for layer, x in (
+        (keras.layers.Embedding(7, 3), ids),
+        (keras.layers.Dense(3, use_bias=False), np.eye(7, dtype="float32")[ids]),
+    ):
+        model = keras.Sequential([keras.Input(x.shape[1:]), layer])
+        layer.set_weights([start])
+        model.compile(ks.optimizers.GravesRMSprop(0.01), "mse")
+        model.train_on_batch(x, y)
+        model.train_on_batch(x, y)
+        ends.append(layer.get_weights()[0])
+    np.testing.assert_allclose(*ends, atol=1e-6)
+    assert (ends[0] != start.astype("float32")).any(axis=1).tolist() == [False, False, True, False, False, True, True]
+
+
+@pytest.mark.parametrize("wrong", [{"rho": 1.5}, {"momentum": -3}, {"epsilon": 0}])
+def test_rmsprop_of_graves_refuses(wrong):
+    with pytest.raises(ValueError, match=f"`{next(iter(wrong))}`"):
+        ks.optimizers.GravesRMSprop(**wrong)
