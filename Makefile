@@ -21,9 +21,6 @@ TWO := -n 2 --dist loadfile
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-notebooks: $(VENV)/.dev
-	$(BIN)/python notebooks/run.py
-
 .PHONY: demo notebooks test test-oldest lint format clean
 
 demo: $(VENV)/.demo
@@ -37,6 +34,9 @@ test: $(VENV)/.dev
 
 test-oldest:
 	$(MAKE) test VENV=.venv-oldest PINS='$(strip $(OLDEST))'
+
+notebooks: $(VENV)/.dev
+	$(BIN)/python notebooks/run.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
