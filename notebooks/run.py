@@ -6,11 +6,14 @@
 
 A notebook is executed from its top in a kernel of its own, in the folder of the notebooks, and written when its last
 cell has run: to a temporary name first, so that one that fails stays as it was. What differs from run to run, but says
-nothing (times of execution, ids, versions of the kernel), is left out.
+nothing (times of execution, ids, versions of the kernel), is left out. Its metadata say what code gave the outputs, so
+that a cell which is edited and not executed is found by the tests.
 """
 
 import argparse
+import hashlib
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -36,13 +39,20 @@ def execute(path, small=False):
 def tidy(notebook):
     """The notebook without what says nothing of it."""
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
+    about = {"kernelspec": kernel, "language_info": {"name": "python"}, "executed": digest(notebook)}
+    notebook.metadata = nbformat.from_dict(about)
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
-        cell.metadata = nbformat.NotebookNode()
+        cell.metadata = nbformat.from_dict({name: cell.metadata[name] for name in cell.metadata if name == "tags"})
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _of_a_library(output)]
     return notebook
+
+
+def digest(notebook):
+    """A hash of the code of all cells, the same for all ways to lay it out."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return hashlib.sha256(re.sub(r"[\s,;()]", "", code).encode()).hexdigest()
 
 
 def _of_a_library(output):

@@ -1,5 +1,6 @@
 """The notebooks: they run from top to bottom, are stored with their outputs, and use the library only."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -45,7 +46,10 @@ def test_it_runs_on_real_data(path):
 
 
 @every_notebook
-def test_it_is_stored_as_it_ran(path):
+def test_it_is_stored_as_it_ran(path, monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.metadata.get("executed") == importlib.import_module("run").digest(notebook)
     cells, _ = code(path)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell.outputs]
@@ -68,3 +72,9 @@ def test_its_links_lead_somewhere(path):
 
 def test_they_are_numbered():
     assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(1, len(NOTEBOOKS) + 1)]
+
+
+def test_the_pictures_of_the_readme_are_theirs():
+    done = subprocess.run([sys.executable, FOLDER / "pictures.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(list((FOLDER.parent / "docs").glob("*.png"))) == 3
