@@ -1,21 +1,27 @@
 """Which layer? Ten of them on three tasks, with as many weights and as many steps of training.
 
-    python benchmarks/choose.py                                  # all that is missing, seeds 0 and 1
+    python benchmarks/choose.py                                  # all trainings that are missing, seeds 0 to 2
+    python benchmarks/choose.py --costs                          # time and memory; on a machine that does nothing else
     python benchmarks/choose.py --tasks adding --layers GRU LSTM --seeds 2
     python benchmarks/choose.py --smoke                          # a few steps, printed and not written
 
 Tasks. `sentiment`: the sentences of MR, nine in ten to learn from, the rest is the test (the same for all seeds); words
-of which three sentences have one, 32 numbers a word; accuracy. `forecasting`: the oil temperature of ETTh1, 96 hours to
-the next 24, months 1 to 12 to learn from and 17 to 20 to test, scaled by the first; mean absolute error, beside that of
-the same hours of the day before. `adding`: 100 steps, the sum of the two numbers that are marked; mean squared error,
-beside that of always saying 1.
+that occur three times or more, 32 numbers a word; accuracy. `forecasting`: the oil temperature of ETTh1, 96 hours to
+the next 24, months 1 to 12 to learn from and 17 to 20 to test, scaled by the first; what is read, and said, are
+differences to the last value; mean absolute error, beside that of the same hours of the day before. `adding`: 100
+steps, the sum of the two numbers that are marked, four passes over 32,000 rows, the same for all seeds; mean squared
+error of 5,000 others, beside that of always saying 1.
 
 Layers read 32 numbers a step (words, or a dense layer over what is given) and give their last output (the transformer
 the mean of all); a dense layer answers. `units` is chosen so that a layer has as near as may be 25,000 weights. All are
 trained by Adam, rate 0.002 falling along a cosine to zero, clipnorm 1, without dropout, and judged at the end: nothing
-was tuned for any of them. `step_milliseconds`: a step of training after it, median over turns, wall and CPU;
-`peak_megabytes`: what steps add to the resident memory of a process that gave back what was free. Each entry is made by
-a process of its own.
+was tuned for any of them. NTM and DNC are compiled whole (`jit_compile=True`), as is advised for them. Each training is
+made by a process of its own; `train_seconds` include tracing and compilation.
+
+Costs (layer by layer, on rows of the adding task): `train_milliseconds` and `predict_milliseconds` of a batch of 64,
+wall and CPU, all layers in one process, in turns; `kilobytes_a_row`: by how much the memory of a process that trains on
+1,024 rows at a time peaks above that of one that trains on 128, per row, so that what does not grow with them drops
+out.
 """
 
 import argparse
@@ -33,7 +39,7 @@ import results_file
 
 WEIGHTS, FEATURES, RATE = 25_000, 32, 0.002
 KEYS = ("task", "layer", "seed")
-LAYERS = """SimpleRNN LSTM PeepholeLSTM LayerNormLSTM GRU LayerNormGRU ClockworkRNN NTM DNC Transformer""".split()
+LAYERS = """SimpleRNN ClockworkRNN GRU LayerNormGRU LSTM PeepholeLSTM LayerNormLSTM NTM DNC Transformer""".split()
 TASKS = {
     "sentiment": {"batch": 64, "updates": 900},
     "forecasting": {"batch": 64, "updates": 1_200},
@@ -136,6 +142,9 @@ def adding():
     return ks.data.tasks.adding(rows, 100), ks.data.tasks.adding(5_000, 100, seed=1), model_of, "mse"
 
 
+LOADERS = {load.__name__: load for load in (sentiment, forecasting, adding)}
+
+
 def quality(task, said, x, y):
     """What a model reaches on the test rows, and the simplest answer."""
     import numpy as np
@@ -147,31 +156,33 @@ def quality(task, said, x, y):
     return {"mse": float(np.square(said - y).mean())}, {"always_1": float(np.square(y - 1).mean())}
 
 
-def trained(task, name, seed, updates=None):
-    """The entry of one training, in this process."""
+def compiled(task, name, seed, updates):
+    """A model, what it learns from, what it is judged by, and the layer's units and number of weights."""
     import keras
+
+    keras.utils.set_random_seed(seed)
+    train, test, model_of, loss = LOADERS[task]()
+    layer, units, weights = sized(name)
+    model = model_of(layer)
+    adam = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, updates), clipnorm=1.0)
+    model.compile(adam, loss, jit_compile=True if name in ("NTM", "DNC") else "auto")
+    return model, train, test, units, weights
+
+
+def trained(task, name, seed, updates):
+    """The entry of one training, in this process."""
     import numpy as np
-    from stopwatch import added_megabytes, give_back_free_memory, in_turns
 
     import keras_seq as ks
 
-    keras.utils.set_random_seed(seed)
-    batch, updates = TASKS[task]["batch"], updates or TASKS[task]["updates"]
-    (x, y), (test_x, test_y), model_of, loss = globals()[task]()
-    layer, units, weights = sized(name)
-    model = model_of(layer)
-    rate = keras.optimizers.schedules.CosineDecay(RATE, updates)
-    model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), loss)
+    batch = TASKS[task]["batch"]
+    model, (x, y), (test_x, test_y), units, weights = compiled(task, name, seed, updates)
     rng = np.random.default_rng(seed)
     rows = np.concatenate([rng.permutation(len(x)) for _ in range(-(-updates * batch // len(x)))])[: updates * batch]
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), time.process_time()
     model.fit(x[rows], y[rows], batch_size=batch, epochs=1, shuffle=False, verbose=0)
-    seconds = time.perf_counter() - started
+    seconds = {"wall": round(time.perf_counter() - started, 1), "cpu": round(time.process_time() - spent, 1)}
     metrics, baselines = quality(task, model.predict(test_x, batch_size=256, verbose=0), test_x, test_y)
-    step = {"step": lambda: model.train_on_batch(x[:batch], y[:batch])}
-    step["step"]()
-    milliseconds = in_turns(step, seconds=3)["step"]
-    give_back_free_memory()
     return {
         "task": task,
         "layer": name,
@@ -180,42 +191,94 @@ def trained(task, name, seed, updates=None):
         "layer_weights": weights,
         "metrics": metrics,
         "baselines": baselines,
-        "train_seconds": round(seconds, 1),
-        "step_milliseconds": milliseconds,
-        "peak_megabytes": added_megabytes(step["step"], calls=10),
+        "train_seconds": seconds,
         "cores": os.cpu_count(),
         "versions": ks.saving.versions(),
     }
 
 
-def in_a_process(task, name, seed, smoke):
-    command = [sys.executable, Path(__file__), "--one", task, name, str(seed), *(["--smoke"] if smoke else [])]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+def times(names):
+    """Milliseconds of a batch of the adding task, of all layers in turns, in this process."""
+    from stopwatch import in_turns
+
+    calls = {}
+    for name in names:
+        model, (x, y), *_ = compiled("adding", name, 0, updates=1_000)
+        x, y = x[: TASKS["adding"]["batch"]], y[: TASKS["adding"]["batch"]]
+        calls["train", name] = lambda model=model, x=x, y=y: model.train_on_batch(x, y)
+        calls["predict", name] = lambda model=model, x=x: model.predict_on_batch(x)
+    for _ in range(2):  # the first call traces, and compiles
+        for call in calls.values():
+            call()
+    measured = in_turns(calls, seconds=4)
+    return {name: {f"{kind}_milliseconds": measured[kind, name] for kind in ("train", "predict")} for name in names}
+
+
+def peak(name, batch):
+    """Megabytes that this process holds at most in a step of training, once all is traced and compiled."""
+    from stopwatch import give_back_free_memory, peak_megabytes
+
+    model, (x, y), *_ = compiled("adding", name, 0, updates=1_000)
+    x, y = x[:batch].copy(), y[:batch].copy()
+    for _ in range(3):
+        model.train_on_batch(x, y)
+    give_back_free_memory()
+    return peak_megabytes(lambda: model.train_on_batch(x, y), calls=5)
+
+
+STEPS = {step.__name__: step for step in (trained, times, peak)}
+
+
+def in_a_process(step, *arguments):
+    """What a step gives, in a fresh process."""
+    command = [sys.executable, Path(__file__), "--one", step.__name__, json.dumps(arguments)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def train_all(arguments):
+    for seed in arguments.seeds:
+        for task in arguments.tasks:
+            for name in arguments.layers:
+                updates = 5 if arguments.smoke else TASKS[task]["updates"]
+                entry = {"task": task, "layer": name, "seed": seed}
+                if not arguments.smoke and any(entry.items() <= done.items() for done in results_file.read("choose")):
+                    continue
+                entry = in_a_process(trained, task, name, seed, updates)
+                if not arguments.smoke:
+                    results_file.merge("choose", entry, KEYS, __doc__)
+                print(json.dumps(entry), flush=True)
+
+
+def weigh_all(arguments):
+    import keras_seq as ks
+
+    costs = in_a_process(times, arguments.layers)
+    for name in arguments.layers:
+        few, many = 128, 1_024
+        added = (in_a_process(peak, name, many) - in_a_process(peak, name, few)) / (many - few)
+        entry = {"task": "costs", "layer": name, "seed": 0, **costs[name], "kilobytes_a_row": round(1024 * added)}
+        entry |= {"cores": os.cpu_count(), "versions": ks.saving.versions()}
+        if not arguments.smoke:
+            results_file.merge("choose", entry, KEYS, __doc__)
+        print(json.dumps(entry), flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--layers", nargs="+", choices=LAYERS, default=LAYERS)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--costs", action="store_true")
     parser.add_argument("--smoke", action="store_true")
-    parser.add_argument("--one", nargs=3, metavar=("TASK", "LAYER", "SEED"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=2, metavar=("STEP", "ARGUMENTS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        task, name, seed = arguments.one
-        print(json.dumps(trained(task, name, int(seed), updates=5 if arguments.smoke else None)))
-        return
-    for seed in arguments.seeds:
-        for task in arguments.tasks:
-            for name in arguments.layers:
-                entry = {"task": task, "layer": name, "seed": seed}
-                if not arguments.smoke and any(entry.items() <= done.items() for done in results_file.read("choose")):
-                    continue
-                entry = in_a_process(task, name, seed, arguments.smoke)
-                if not arguments.smoke:
-                    results_file.merge("choose", entry, KEYS, __doc__)
-                print(json.dumps(entry), flush=True)
+        print(json.dumps(STEPS[arguments.one[0]](*json.loads(arguments.one[1]))))
+    elif arguments.costs:
+        weigh_all(arguments)
+    else:
+        train_all(arguments)
 
 
 if __name__ == "__main__":

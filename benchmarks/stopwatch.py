@@ -49,12 +49,17 @@ def give_back_free_memory():
 
 def added_megabytes(function, calls=3):
     """How far some calls raise the peak of this process's memory above what it is now (Linux)."""
+    before = _of_this_process("VmRSS")
+    return round(peak_megabytes(function, calls) - before, 1)
+
+
+def peak_megabytes(function, calls=3):
+    """The most memory that this process holds during some calls (Linux)."""
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak so far is forgotten
-    before = _of_this_process("VmRSS")
     for _ in range(calls):
         function()
-    return round(_of_this_process("VmHWM") - before, 1)
+    return _of_this_process("VmHWM")
 
 
 def _of_this_process(entry):
