@@ -9,9 +9,8 @@ NTM). A step is a forward and a backward pass over random inputs (B, T, D), with
 all outputs with respect to weights and inputs; float32; an LSTM controller. All heads, sizes and widths agree; the
 public DNC puts its output through one more layer of its controller's size.
 
-The processes take turns of some steps, while the others wait; figures are medians over the turns. Peak memory is what
-three more steps add to the resident memory of a process that has trained before and gave back what was free. Results
-are merged into benchmarks/results/memory_speed.json; what is there is not measured again unless `--anew`.
+The processes take turns of some steps, while the others wait; figures are medians over the turns. Results are merged
+into benchmarks/results/memory_speed.json; what is there is not measured again unless `--anew`.
 """
 
 import argparse
@@ -90,7 +89,6 @@ def measure(cell, shape, torch_python, seconds=2.0, turns=7):
             name: {what: round(1e3 * statistics.median(one[what] for one in of), 3) for what in ("wall", "cpu")}
             for name, of in spent.items()
         },
-        "training_peak_megabytes": {name: one.ask("memory")["megabytes"] for name, one in running.items()},
         "first_call_seconds": {name: one.begun["first"] for name, one in running.items()},
         "parameters": {name: one.begun["parameters"] for name, one in running.items()},
         "versions": {name: one.begun["versions"] for name, one in running.items()},
@@ -112,7 +110,7 @@ def main():
             continue
         entry = measure(cell, shape, arguments.torch)
         results_file.merge("memory_speed", entry, KEYS, __doc__)
-        print(json.dumps({**case, **entry["training_milliseconds"], **entry["training_peak_megabytes"]}), flush=True)
+        print(json.dumps({**case, **entry["training_milliseconds"]}), flush=True)
 
 
 if __name__ == "__main__":

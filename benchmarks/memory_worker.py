@@ -1,11 +1,10 @@
-"""A contestant of memory_speed.py: builds itself, then reads from its input how many steps to train, or "memory"."""
+"""A contestant of memory_speed.py: builds itself, then reads from its input how many steps to train."""
 
 import json
 import sys
 import time
 
 import numpy as np
-from stopwatch import added_megabytes, give_back_free_memory
 
 
 def of_keras(case, x):
@@ -56,10 +55,6 @@ def main():
     first = round(time.perf_counter() - started, 2)
     print(json.dumps({"first": first, "parameters": parameters, "versions": versions}), flush=True)
     for line in sys.stdin:
-        if line.strip() == "memory":
-            give_back_free_memory()
-            print(json.dumps({"megabytes": added_megabytes(train)}), flush=True)
-            continue
         count, wall, cpu = int(line), time.perf_counter(), time.process_time()
         for _ in range(count):
             train()
