@@ -8,8 +8,12 @@ RESULTS = Path(__file__).parent / "results"
 
 def read(name):
     """The entries of a result file; none if it is not there."""
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else []
+    return content(name)["results"] if (RESULTS / f"{name}.json").exists() else []
+
+
+def content(name):
+    """All that a result file holds."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def merge(name, entry, keys, protocol):

@@ -1,7 +1,5 @@
 """Stock models with our layers in the place of theirs, and weight files that both read."""
 
-import re
-
 import keras
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ from keras import ops, tree
 import keras_seq as ks
 from keras_seq.compat import inner_layers
 from tests.cases import ON_JAX, B, D, H, T, arrays, close, op_by_op, randomize
-from tests.processes import ROOT
+from tests.pages import block
 from tests.stock_models import bidirectional, nested_and_shared, sequential, states_and_masks, wrapped
 
 K, L = keras.layers, ks.layers
@@ -235,9 +233,8 @@ def test_the_lines_of_the_readme(tmp_path, monkeypatch):
     stock = keras.Sequential([keras.Input((None, D)), K.LSTM(H, name="reader")])
     stock.save("stock.keras")
     stock.save_weights("stock.weights.h5")
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
     names = {"ks": ks, "keras": keras}
-    exec(re.search(r"```python\n(stock = .*?)```", text, re.DOTALL)[1], names)
+    exec(block("stock = "), names)
     assert type(names["model"].get_layer("reader")) is L.LSTM
     close(names["model"].get_weights(), stock.get_weights(), atol=0)
 

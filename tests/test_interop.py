@@ -1,7 +1,6 @@
 """Recurrent modules of PyTorch as layers: against its equations in NumPy, and against itself where it is installed."""
 
 import itertools
-import re
 
 import keras
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 import keras_seq as ks
 from tests.cases import EXACT, ON_JAX, B, D, T, arrays, close, op_by_op
 from tests.oracle import sigmoid
-from tests.processes import ROOT
+from tests.pages import block
 
 H, P = 11, 3
 FORMS = {
@@ -271,9 +270,8 @@ def test_modules_of_torch_that_are_refused():
 
 def test_the_lines_of_the_readme():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'keras_seq[torch]'")
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
     names = {"ks": ks, "keras": keras, "torch": torch}
-    exec(re.search(r"```python\n(module = torch.*?)```", text, re.DOTALL)[1], names)
+    exec(block("module = torch"), names)
     assert names["outputs"].shape == (None, None, 6)
     assert [state.shape for state in names["states"]] == [(None, 3)] * 8
 

@@ -1,21 +1,19 @@
-"""The ten lines of the README run as they stand there."""
+"""The lines of the README and of docs/ run as they stand there, and what the pages name is there."""
 
 import re
+import textwrap
 
 import pytest
 
 import keras_seq as ks
+from tests.pages import PAGES, block
 from tests.processes import ROOT, run_code
 
 pytestmark = pytest.mark.tensorflow
 
 
-def ten_lines():
-    return re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
-
-
 def test_the_ten_lines_run(tmp_path):
-    code = ten_lines()
+    code = block("read_frame")
     for name in ("read_frame", "text_vectorizer", "sentiment_model", "model.fit", "model.predict", "ks.saving.save"):
         assert name in code
     quick, changes = re.subn(r"epochs=\d+", "epochs=1", code)  # all that is changed
@@ -29,20 +27,26 @@ def test_the_ten_lines_run(tmp_path):
     assert ks.saving.load(folder).predict(["a quiet, funny film"], verbose=0).shape == (1, 2)
 
 
-def test_its_commands_and_files_are_there():
-    """Make targets, files in the file map, and links that the README names exist."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_its_commands_and_files_are_there(page):
+    """Make targets, files, and links that a page names exist; headings that links lead to, too."""
+    text = page.read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"\bmake ([a-z][a-z-]+)\b(?=`|\s+#)", text))
-    assert {"demo", "test"} <= targets
+    assert page.name != "README.md" or {"demo", "test"} <= targets
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
-    paths = re.findall(r"`((?:keras_seq|saved_models|benchmarks|tests|notebooks)/[\w./]+)`", text)
+    paths = re.findall(r"`((?:keras_seq|saved_models|benchmarks|tests|notebooks|docs)/[\w./]+)`", text)
     assert [path for path in paths if not (ROOT / path).exists()] == []
+    for link, heading in re.findall(r"\]\((?!https://)([^)#]*)#?([^)]*)\)", text):
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        if heading:
+            headings = re.findall(r"(?m)^#+ (.*)$", target.read_text(encoding="utf-8"))
+            assert heading in [re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings], heading
 
 
 def test_the_lines_on_small_data_run(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    (code,) = [block for block in blocks if "load_vectors" in block]
+    code = block("load_vectors")
     (tmp_path / "glove.6B.100d.txt").write_text("a 0.1 0.2 0.3\nfilm 0.3 -0.2 0.1\n", encoding="utf-8")
     before = (
         "import keras_seq as ks\n"
@@ -53,15 +57,13 @@ def test_the_lines_on_small_data_run(tmp_path):
 
 
 def test_the_lines_on_attention_and_decoding_run(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    (code,) = [block for block in blocks if "beam_search" in block]
+    code = block("beam_search")
     shapes = "print(logits.shape, *(tuple(one.shape) for one in found))"
     assert "(2, 7, 50) (2, 2, 20) (2, 2) (2, 2)" in run_code(f"{code}\n{shapes}", tmp_path)
 
 
 def test_the_lines_on_translation_run(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    (code,) = [block for block in blocks if "seq2seq_model" in block]
+    code = block("seq2seq_model")
     rows = [f"{a} {b}\t{b} {a}" for a in "abcde" for b in "abcde"]
     (tmp_path / "pairs.tsv").write_text("\n".join(["en\tfr", *rows, ""]), encoding="utf-8")
     quick = code.replace("epochs=10", "epochs=1").replace('encoder="gru"', 'encoder="gru", units=4')
@@ -72,8 +74,7 @@ def test_the_lines_on_translation_run(tmp_path):
 
 
 def test_the_lines_on_training_run(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    (code,) = [block for block in blocks if "GradientMonitor" in block]
+    code = block("GradientMonitor")
     out = run_code(f"{code}\nprint('rates', *(round(1e3 * one, 2) for one in history['learning_rate']))", tmp_path)
     assert "rates 1.5 3.0 3.0 2.89" in out
     assert "gradient_norm" in out  # in the progress bar
@@ -81,8 +82,7 @@ def test_the_lines_on_training_run(tmp_path):
 
 def test_the_lines_on_forecasting_run(tmp_path):
     """From CSV to plot in ten lines, and the parts below: on 26 days, in one epoch each."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    first, second = [block for block in blocks if "168" in block]
+    first, second = block("Forecaster("), block("window_dataset")
     assert len([line for line in first.splitlines() if line]) <= 10
     frame = ks.data.load(hours=26 * 24)
     frame.loc[frame.index[-24:], "y"] = None
@@ -98,8 +98,7 @@ def test_the_lines_on_forecasting_run(tmp_path):
 
 
 def test_the_lines_on_memory_run(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    (code,) = [block for block in blocks if "memory_model" in block]
+    code = block("memory_model")
     assert len([line for line in code.splitlines() if line]) <= 10
     quick = code.replace("batches=1000", "batches=2, buckets=1").replace("epochs=20", "epochs=1")
     quick = quick.replace("length=(1, 20)", "length=(1, 2)").replace("jit_compile=True", "slots=7, units=5")
@@ -110,8 +109,7 @@ def test_the_lines_on_memory_run(tmp_path):
 
 
 def test_the_lines_on_gradients_run(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    (code,) = [block for block in blocks if "gradient_flow" in block]
+    code = block("gradient_flow")
     before = (
         "import keras, numpy as np, keras_seq as ks\n"
         "layer, sequences = ks.layers.GRU(3), np.ones((4, 9, 2))\n"
@@ -120,3 +118,32 @@ def test_the_lines_on_gradients_run(tmp_path):
     )
     assert "gru h:" in run_code(before + code, tmp_path)
     assert (tmp_path / "flow.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_steps_to_a_new_cell_give_one(tmp_path):
+    """Its first two, as one program: the equation holds, the layer trains, and a file brings it back."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    cell, layer = map(textwrap.dedent, re.findall(r"(?m)^   ```python\n(.*?)^   ```", text, re.DOTALL))
+    after = """
+import numpy as np
+
+rng = np.random.default_rng(0)
+x, state = rng.normal(size=(2, 5)).astype("float32"), rng.normal(size=(2, 3)).astype("float32")
+one = MinimalGatedCell(3, bias_initializer="random_normal")
+h, _ = one(x, [state])
+W, U, b = one.get_weights()
+f = 1 / (1 + np.exp(-(x @ W[:, :3] + b[:3] + state @ U[:, :3])))
+n = np.tanh(x @ W[:, 3:] + b[3:] + (f * state) @ U[:, 3:])
+np.testing.assert_allclose(h, (1 - f) * state + f * n, atol=1e-6)
+reader = MinimalGated(3, dropout=0.2, recurrent_dropout=0.2)
+model = keras.Sequential([keras.Input((None, 5)), keras.layers.Masking(), reader, keras.layers.Dense(1)])
+model.compile("adam", "mse")
+x = rng.normal(size=(4, 7, 5)).astype("float32")
+model.fit(x, x[:, 0, :1], verbose=0)
+model.save("model.keras")
+again = keras.saving.load_model("model.keras")
+np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+print("again", type(again.layers[1]).__name__)
+"""
+    imports = "from keras_seq.layers.drop_in import drop_in\n"
+    assert "again MinimalGated" in run_code(f"{cell}{imports}{layer}{after}", tmp_path)

@@ -84,8 +84,8 @@ def test_epochs_in_buckets_and_padded_took_turns():
     assert stock["shapes_of_batches"] <= 2 < ours["shapes_of_batches"]
 
 
-def test_the_readme_holds_the_numbers_of_the_demo():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_texts_holds_the_numbers_of_the_demo():
+    text = (ROOT / "docs" / "texts.md").read_text(encoding="utf-8")
     card = json.loads((ROOT / "saved_models" / "reviews" / "card.json").read_text())
     for name, row in {"this model": card["metrics"], "bag of words": card["baselines"]["bag_of_words"]}.items():
         cells = f"{row['accuracy']:.3f} | {row['macro_f1']:.3f}"
