@@ -23,9 +23,11 @@ STOCK = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell
 _OF_MEMORY = {
     "memory": "(N, W)",
     "read_weights": "(R, N)",
-    "write_weights": "(V, N)",
+    "write_weights": "(J, N)",
     "reads": "(R, W)",
     "usage": "(N,)",
+    "precedence": "(N,)",
+    "links": "(N, N)",
 }
 
 

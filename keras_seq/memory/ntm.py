@@ -1,6 +1,6 @@
 """The neural Turing machine (Graves, Wayne and Danihelka, 2014, arXiv 1410.5401).
 
-At step t the heads, R that read and V that write, find their weights in the memory of the step before (eq. 5 to 9):
+At step t the heads, R that read and J that write, find their weights in the memory of the step before (eq. 5 to 9):
 
     w_c = softmax(beta K(k, M[t-1])),   w_g = g w_c + (1 - g) w[t-1],   w~ = w_g shifted by s
     w[t] = w~ ** gamma / sum
@@ -42,7 +42,7 @@ class NTMCell(MemoryCell):
     time (`return_trace`), and in `keras.layers.RNN`, there without a mask and without `return_state`.
 
     Weights: those of the controller, `interface_kernel` W_xi `(C, I)` and `interface_bias`, `output_kernel` W_y
-    `(C + R W, H)` and `output_bias`, `initial_weights` `(R + V, N)` (the softmax of a row is what a head starts from),
+    `(C + R W, H)` and `output_bias`, `initial_weights` `(R + J, N)` (the softmax of a row is what a head starts from),
     and `initial_memory` `(N, W)` unless it is constant.
 
     Args:
@@ -50,7 +50,7 @@ class NTMCell(MemoryCell):
         slots: number `N` of slots of the memory.
         slot_width: their size `W`.
         read_heads: number `R` of read heads.
-        write_heads: number `V` of write heads.
+        write_heads: number `J` of write heads.
         shift_range: how many slots a head moves at most in one step, either way; `2 shift_range + 1 <= slots`.
         controller: "lstm", "feed_forward", or a recurrent cell of this package, whose dropout acts on all that it
             reads: inputs and what came out of the memory.
@@ -65,7 +65,7 @@ class NTMCell(MemoryCell):
     Call arguments:
         inputs: `(B, D)`.
         states: a list with one dict: "controller" (the controller's), "memory" `(B, N, W)`, "read_weights" `(B, R, N)`,
-            "write_weights" `(B, V, N)`, "reads" `(B, R, W)`. All but the first are float32 where the policy is half
+            "write_weights" `(B, J, N)`, "reads" `(B, R, W)`. All but the first are float32 where the policy is half
             precision, and what is done with them is computed in it (`keras.layers.RNN` keeps them in half precision
             between steps: in float16 a memory may outgrow it there).
         training: whether the controller's dropout acts.

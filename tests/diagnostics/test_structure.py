@@ -55,11 +55,24 @@ def test_letters_of_a_projection_and_of_a_memory():
     assert row.weights["recurrent_kernel"] == ("(P, 4H)", (H, 44))
     assert row.weights["projection_kernel"] == ("(H, P)", (11, H))
     assert row.weights["input_gate_peephole_weights"] == ("(H,)", (11,))
-    (row,) = structure_of(built(L.NTM(H, 13, 2, read_heads=3)))[0].rows
+    (row,) = structure_of(built(L.NTM(H, 13, 2, read_heads=3, write_heads=5)))[0].rows
     assert row.states["memory"] == ("(N, W)", (13, 2))
     assert row.states["read_weights"] == ("(R, N)", (3, 13))
+    assert row.states["write_weights"] == ("(J, N)", (5, 13))
     assert row.weights["interface_kernel"] == ("", (100, row.weights["interface_bias"][1][0]))
     assert [shape for name, (_, shape) in row.weights.items() if name.endswith("recurrent_kernel")] == [(100, 400)]
+
+
+def test_letters_of_a_dnc():
+    (row,) = structure_of(built(L.DNC(H, 13, 2, read_heads=3)))[0].rows
+    found = {name: row.states[name] for name in ("write_weights", "reads", "usage", "precedence", "links")}
+    assert found == {
+        "write_weights": ("(J, N)", (1, 13)),
+        "reads": ("(R, W)", (3, 2)),
+        "usage": ("(N,)", (13,)),
+        "precedence": ("(N,)", (13,)),
+        "links": ("(N, N)", (13, 13)),
+    }
 
 
 def test_a_graph_with_branches_and_a_model_inside():
