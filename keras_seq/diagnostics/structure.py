@@ -5,6 +5,7 @@ each cell that runs over time (the cells of a stack above one another, then thos
 with none.
 """
 
+import collections
 from dataclasses import dataclass, field
 
 import keras
@@ -54,7 +55,7 @@ class Stage:
     """One call of a layer.
 
     Attributes:
-        name, layer: its name, and its class.
+        name, layer: its name, with the number of the call from the second on, and its class.
         reads: names of the stages and inputs that it reads.
         output: the shape of its (first) output, None for the batch and what is not known; () where none of it is.
         rows: a list of `Row`s, the lowest first; empty for a layer that is not recurrent.
@@ -91,27 +92,33 @@ def structure_of(model):
     if unbuilt:
         raise InputError(f"Layer {unbuilt[0]!r} of {called(model)} is not built: call the model on a batch first.")
     inputs = [tensor.name for tensor in model.inputs] if is_graph(model) else ["inputs"]
-    return _stages(model, inputs if len(inputs) > 1 else ["inputs"], _output_of(model))
+    return _stages(model, inputs if len(inputs) > 1 else ["inputs"], _output_of(model), collections.Counter())
 
 
-def _stages(layer, reads, output):
+def _stages(layer, reads, output, calls):
+    """The stages of a layer; `calls` counts those of each, by its `id`."""
     if isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)):
-        return [_recurrent(layer, reads, output)]
+        return [_recurrent(layer, _name_of_call(layer, calls), reads, output)]
     if not isinstance(layer, keras.Layer) or not recurrent_layers(layer):
-        shape = layer.name, type(layer).__name__, reads, output
+        shape = _name_of_call(layer, calls), type(layer).__name__, reads, output
         return [Stage(*shape, sequences=len(output) > 2)]
     if is_graph(layer):
-        return _of_graph(layer, reads)
+        return _of_graph(layer, reads, calls)
     stages, inside = [], set()
     for one in compat.inner_layers(layer):
         within = isinstance(one, (keras.layers.RNN, keras.layers.Bidirectional)) or is_graph(one)
         if one is not layer and within and id(one) not in inside and recurrent_layers(one):
             inside |= {id(inner) for inner in compat.inner_layers(one)}
-            stages += _stages(one, ["inputs"], _output_of(one))
+            stages += _stages(one, ["inputs"], _output_of(one), calls)
     return stages
 
 
-def _of_graph(model, reads):
+def _name_of_call(layer, calls):
+    calls[id(layer)] += 1
+    return layer.name if calls[id(layer)] == 1 else f"{layer.name} (call {calls[id(layer)]})"
+
+
+def _of_graph(model, reads, calls):
     """The stages of a Functional or Sequential model, whose inputs go by the names `reads`."""
     named = [[name] for name in reads] if len(reads) == len(model.inputs) else [reads] * len(model.inputs)
     sources = {id(tensor): names for tensor, names in zip(model.inputs, named, strict=True)}
@@ -123,7 +130,7 @@ def _of_graph(model, reads):
             given = {name: value for name, value in node.arguments.kwargs.items() if "mask" not in name}
             read = [a for a in tree.flatten((node.arguments.args, given)) if isinstance(a, keras.KerasTensor)]
             names = list(dict.fromkeys(name for a in read for name in source(a)))
-            stages.extend(_stages(node.operation, names, tuple(node.outputs[0].shape)))
+            stages.extend(_stages(node.operation, names, tuple(node.outputs[0].shape), calls))
             sources.update({id(output): [stages[-1].name] for output in node.outputs})
         return sources[id(tensor)]
 
@@ -132,12 +139,12 @@ def _of_graph(model, reads):
     return stages
 
 
-def _recurrent(layer, reads, output):
+def _recurrent(layer, name, reads, output):
     both = isinstance(layer, keras.layers.Bidirectional)
     directions = [layer.forward_layer, layer.backward_layer] if both else [layer]
     rows = [_row(cell, one.go_backwards) for one in directions for cell in getattr(one.cell, "cells", [one.cell])]
     merge = (layer.merge_mode or "both") if both else ""
-    return Stage(layer.name, type(layer).__name__, reads, output, rows, merge, directions[0].return_sequences)
+    return Stage(name, type(layer).__name__, reads, output, rows, merge, directions[0].return_sequences)
 
 
 def _output_of(layer):

@@ -98,6 +98,26 @@ def test_a_graph_with_branches_and_a_model_inside():
     assert structure_of(model)[-1].output == (None, 2)
 
 
+def test_calls_of_one_layer_are_told_apart():
+    one, other = keras.Input((T, D), name="one"), keras.Input((T, D), name="other")
+    shared = L.GRU(H, return_sequences=True, name="shared")
+    inside = keras.Input((T, D))
+    twice = keras.Model(inside, L.GRU(2, name="inner")(inside))
+    first = shared(one)
+    second = shared(other)
+    outputs = [first, second, L.LSTM(2, name="up")(first), twice(one), twice(other)]
+    model = keras.Model([one, other], outputs)
+    assert [(stage.name, stage.reads) for stage in structure_of(model)] == [
+        ("shared", ["one"]),
+        ("shared (call 2)", ["other"]),
+        ("up", ["shared"]),
+        ("inner", ["one"]),
+        ("inner (call 2)", ["other"]),
+    ]
+    pytest.importorskip("matplotlib")
+    assert "x: shared" in texts(plot(model))  # above the second call, which it does not read
+
+
 def test_a_model_with_a_call_of_its_own():
     vectorizer = ks.data.text_vectorizer(["a quiet film", "a loud film"])
     model = ks.models.sentiment_model(vectorizer, ["bad", "good"], bidirectional=True, depth=2, units=H)
