@@ -75,8 +75,9 @@ class Stage:
 def structure_of(model):
     """The `Stage`s of a built recurrent layer or model, in the order of calls.
 
-    Of a graph (Sequential, Functional, nested ones too) these are all its layers; of models with a `call` of their own,
-    and of layers with recurrent ones inside, the recurrent ones alone, which read "inputs".
+    Of a graph (Sequential, Functional, nested ones too) these are all its layers. Of models with a `call` of their own,
+    and of layers with recurrent ones inside, they are the recurrent layers, and all layers of the graphs that have
+    some, each on "inputs".
 
     Raises:
         InputError: without a recurrent layer, or where one is not built.
