@@ -17,12 +17,13 @@ def plot_structure(layer_or_model, steps=3, ax=None):
     The columns are the first steps and the last, T. Arrows from cell to cell carry the states that are named there (s,
     where there are many: the list beside says which), to the left and in grey boxes where a layer reads backwards; the
     first of them is what a sequence starts from. What leaves a row above is drawn on: of a layer that does not return
-    sequences only its last output. Beside each row stand its class, states and weights, with the letters of their axes:
-    D features, H units, P projection; N slots, W width, R read and V write heads.
+    sequences only its last output; where a layer that reads backwards returns them, their order is told, the last step
+    first, and what reads them starts anew. Beside each row stand its class, states and weights, with the letters of
+    their axes: D features, H units, P projection; N slots, W width, R read and J write heads.
 
     Other layers of a Sequential or Functional model are thin boxes. What does not read the layer below it starts anew,
-    and says what it reads; so do the layers of a model with a `call` of its own, of which recurrent ones alone are
-    drawn.
+    and says what it reads. Of a model with a `call` of its own are drawn, each on inputs of its own, the recurrent
+    layers, and the Sequential and Functional models that have some.
 
     Args:
         layer_or_model: a built recurrent layer, `Bidirectional`, or model, ours or of `keras.layers`.
@@ -59,9 +60,10 @@ class _Drawing:
         self.marks, self.width = [], self.side
         self.y = self.top = 0.0  # what is drawn ends at y; arrows leave it from `top`, which may lie below
         self.flow, self.below = [], None  # where arrows leave what was drawn last, and its name
+        self.last_first = set()  # names of what gives its last step first
 
     def add(self, stage):
-        if stage.reads != [self.below]:
+        if stage.reads != [self.below] or self.below in self.last_first:
             self._start(stage)
         if stage.rows:
             self._recurrent(stage)
@@ -71,12 +73,16 @@ class _Drawing:
             self._wide_box(label)
             self.flow = self.columns if stage.sequences else self.flow[-1:]
         self.below = stage.name
+        if stage.last_first:
+            self.last_first.add(stage.name)
 
     def on(self, ax):
         """Draw it all, with what comes out at the top."""
         self._arrows_up(self.y + _GAP)
         for x in self.flow:
             self._text(x, self.y + _GAP + 0.08, f"y{_sub(self._step(x))}")
+        if self.below in self.last_first:
+            self._beside(["y: last step first"], self.y + _GAP + 0.08)
         height = self.y + _GAP + 0.3
         ax = axes_of(ax, "ks.diagnostics.plot_structure", (self.width, height + 0.3))
         ax.set(xlim=(0, self.width), ylim=(-0.3, height), aspect="equal")
@@ -93,7 +99,7 @@ class _Drawing:
         if again:
             self._arrows_up(self.y + _GAP)
             self.y += 2 * _GAP
-        names = ", ".join(stage.reads)
+        names = ", ".join(name + " (last step first)" * (name in self.last_first) for name in stage.reads)
         for x in self.columns:
             self._text(x, self.y, f"x{_sub(self._step(x))}")
         self._text((self.columns[-2] + self.columns[-1]) / 2, self.y, "…")

@@ -71,6 +71,11 @@ class Stage:
     merge: str = ""
     sequences: bool = True
 
+    @property
+    def last_first(self):
+        """Whether the outputs come in the order of reading, the last step first."""
+        return self.sequences and bool(self.rows) and self.rows[0].backward
+
 
 def structure_of(model):
     """The `Stage`s of a built recurrent layer or model, in the order of calls.

@@ -180,6 +180,11 @@ def arrows(ax):
         ({}, ["y_T"], True),
         ({"go_backwards": True}, ["y₁"], False),
         ({"return_sequences": True}, ["y₁", "y₂", "y₃", "y_T"], True),
+        (
+            {"return_sequences": True, "go_backwards": True},
+            ["y₁", "y₂", "y₃", "y_T", "y: last step first"],
+            False,
+        ),
     ],
 )
 def test_what_leaves_and_which_way_states_go(flags, outputs, to_the_right):
@@ -192,6 +197,17 @@ def test_what_leaves_and_which_way_states_go(flags, outputs, to_the_right):
     assert all((step > 0) == to_the_right for step in sideways)
     assert "  kernel (D, 4H) = (5, 12)" in texts(ax)
     assert sum(text == "h₀, c₀" for text in texts(ax)) == 1
+
+
+def test_what_reads_a_sequence_that_was_read_backwards_starts_anew():
+    """Its first step is the last of what is below."""
+    pytest.importorskip("matplotlib")
+    lower = L.GRU(H, go_backwards=True, return_sequences=True, name="lower")
+    both = L.Bidirectional(L.SimpleRNN(2, return_sequences=True), name="both")  # which turns that of its own
+    ax = plot(keras.Sequential([keras.Input((T, D)), lower, both, L.LSTM(H)]))
+    beside = [text for text in texts(ax) if text.startswith(("x:", "y:"))]
+    assert beside == ["x: inputs", "x: lower (last step first)"]
+    assert sum(text == "x_T" for text in texts(ax)) == 2
 
 
 def test_both_directions_have_opposite_arrows_and_a_join():
