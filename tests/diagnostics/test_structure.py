@@ -169,9 +169,22 @@ def texts(ax):
     return [text.get_text() for text in ax.texts]
 
 
-def arrows(ax):
+def arrows(ax, dashed=(False, True)):
     """Pairs of start and end."""
-    return [(text.xyann, text.xy) for text in ax.texts if not text.get_text()]
+    found = [text for text in ax.texts if not text.get_text()]
+    return [(text.xyann, text.xy) for text in found if (text.arrow_patch.get_linestyle() != "-") in dashed]
+
+
+def columns(ax):
+    """Where the steps stand, from the first to the last."""
+    return [text.get_position()[0] for text in ax.texts if text.get_text()[:1] == "x" and ":" not in text.get_text()]
+
+
+def each_output_has_its_arrow(ax):
+    """One that ends just below the text."""
+    places = [text.get_position() for text in ax.texts if text.get_text()[:1] == "y" and ":" not in text.get_text()]
+    ends = [end for start, end in arrows(ax) if start[0] == end[0]]
+    return all(sum(x == at and y - 0.1 < end < y for at, end in ends) == 1 for x, y in places)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +208,10 @@ def test_what_leaves_and_which_way_states_go(flags, outputs, to_the_right):
     sideways = [end[0] - start[0] for start, end in arrows(ax) if start[1] == end[1]]
     assert len(sideways) == 4  # into each cell, the first from what a sequence starts from
     assert all((step > 0) == to_the_right for step in sideways)
+    ((start, end),) = arrows(ax, dashed=[True])
+    left, right = (start[0], end[0]) if to_the_right else (end[0], start[0])
+    assert columns(ax)[-2] < left < right < columns(ax)[-1]
+    assert each_output_has_its_arrow(ax)
     assert "  kernel (D, 4H) = (5, 12)" in texts(ax)
     assert sum(text == "h₀, c₀" for text in texts(ax)) == 1
 
@@ -215,6 +232,10 @@ def test_both_directions_have_opposite_arrows_and_a_join():
     ax = plot(built(L.Bidirectional(L.SimpleRNN(H), name="both")))
     sideways = [end[0] - start[0] for start, end in arrows(ax) if start[1] == end[1]]
     assert [step > 0 for step in sideways] == [True] * 3 + [False] * 3
+    (forward, backward), (_, before, last) = arrows(ax, dashed=[True]), columns(ax)
+    assert before - 0.3 < forward[0][0] < forward[1][0] < last
+    assert last + 0.3 > backward[0][0] > backward[1][0] > before
+    assert each_output_has_its_arrow(ax)
     assert "both: concat → (B, 6)" in texts(ax)
 
 
