@@ -49,10 +49,8 @@ def leaves(batch):
 
 def cause_of(model, batch):
     """Why a loss is not finite, as far as the batch and the weights tell."""
-    for name, value in leaves(batch):
-        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
-            rows = np.flatnonzero(~np.isfinite(value).reshape(len(value), -1).all(axis=1))
-            return f"argument `{name}` holds NaN or infinity, first in row {rows[0]} ({len(rows)} such row(s))."
+    for name, rows in _not_finite(batch):
+        return f"argument `{name}` holds NaN or infinity, first in row {rows[0]} ({len(rows)} such row(s))."
     for weight in model.weights:
         value = keras.ops.convert_to_numpy(keras.ops.cast(weight, "float32"))
         if not np.isfinite(value).all():
@@ -62,12 +60,17 @@ def cause_of(model, batch):
 
 def check_finite(batch):
     """Raise where floats of a batch are NaN or infinite."""
+    for name, rows in _not_finite(batch):
+        raise InputError(
+            f"Argument `{name}` must be finite, got NaN or infinity, first in row {rows[0]}: drop or fill it."
+        )
+
+
+def _not_finite(batch):
+    """Pairs: the name of an array of a batch that holds NaN or infinity, and the rows that do."""
     for name, value in leaves(batch):
         if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
-            row = np.flatnonzero(~np.isfinite(value).reshape(len(value), -1).all(axis=1))[0]
-            raise InputError(
-                f"Argument `{name}` must be finite, got NaN or infinity, first in row {row}: drop or fill it."
-            )
+            yield name, np.flatnonzero(~np.isfinite(value).reshape(len(value), -1).all(axis=1))
 
 
 def outputs_of(model, x):

@@ -11,7 +11,9 @@ from keras_seq.errors import InputError
 from keras_seq.layers.rnn import RNN
 from keras_seq.layers.stacked import cells_within
 from keras_seq.layers.states import in_form_of
+from keras_seq.layers.streaming_rnn import state_names
 
+STOCK = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell)
 _NOTHING = object()
 _OF_STOCK = {keras.layers.LSTMCell: layers.LSTMCell, keras.layers.GRUCell: layers.GRUCell}
 
@@ -26,6 +28,11 @@ def names_of(recurrent):
     by_id = {id(layer): layer for layer in recurrent}
     count = collections.Counter(layer.name for layer in by_id.values())
     return {key: layer.path if count[layer.name] > 1 else layer.name for key, layer in by_id.items()}
+
+
+def names_of_states(cell, states):
+    """A name for each tensor in the nest of the states of a cell, ours or Keras's."""
+    return ["h", "c"][: len(states)] if isinstance(cell, STOCK) else state_names(cell, states)
 
 
 class Runner:

@@ -15,10 +15,7 @@ from keras import ops, tree
 from keras_seq import compat
 from keras_seq.backend import native
 from keras_seq.diagnostics.batches import loss_of, outputs_of
-from keras_seq.diagnostics.inner_loops import Runner, known, loops_replaced, recurrent_layers
-from keras_seq.layers.streaming_rnn import state_names
-
-_STOCK = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell)
+from keras_seq.diagnostics.inner_loops import Runner, known, loops_replaced, names_of_states, recurrent_layers
 
 
 @dataclass
@@ -132,9 +129,8 @@ def _perturbed(tensors, perturbations, specs):
 
 def _names(cell, states):
     """Names of the states that are floats."""
-    names = ["h", "c"][: len(states)] if isinstance(cell, _STOCK) else state_names(cell, states)
     floats = [keras.backend.is_float_dtype(keras.backend.standardize_dtype(s.dtype)) for s in tree.flatten(states)]
-    return [name for name, is_float in zip(names, floats, strict=True) if is_float]
+    return [name for name, is_float in zip(names_of_states(cell, states), floats, strict=True) if is_float]
 
 
 def _through_last(output):

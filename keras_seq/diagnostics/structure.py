@@ -14,13 +14,11 @@ from keras import tree
 from keras_seq import compat
 from keras_seq.cells.base import KernelCell
 from keras_seq.diagnostics.batches import called, check_built
-from keras_seq.diagnostics.inner_loops import recurrent_layers
+from keras_seq.diagnostics.inner_loops import STOCK, names_of_states, recurrent_layers
 from keras_seq.errors import InputError
 from keras_seq.layers.graphs import is_graph
 from keras_seq.layers.states import all_shapes, initial_states
-from keras_seq.layers.streaming_rnn import state_names
 
-STOCK = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell)
 _OF_MEMORY = {
     "memory": "(N, W)",
     "read_weights": "(R, N)",
@@ -164,8 +162,8 @@ def _output_of(layer):
 
 def _row(cell, backward):
     states = initial_states(cell, 1)
-    names = ["h", "c"][: len(states)] if isinstance(cell, STOCK) else state_names(cell, states)
-    shapes = {name: tuple(s.shape[1:]) for name, s in zip(names, tree.flatten(states), strict=True)}
+    named = zip(names_of_states(cell, states), tree.flatten(states), strict=True)
+    shapes = {name: tuple(state.shape[1:]) for name, state in named}
     letters = _letters(cell)
     found = {name: (letters.get(name, ""), shape) for name, shape in shapes.items()}
     weights = {}
