@@ -83,9 +83,9 @@ def saliency(model, x, y=None, output=None, method="gradient", at=None, sample_w
     # The scope is outside of what is traced: in it, Keras may make the variables of a loss.
     with keras.StatelessScope(), _outputs_met(embeddings) as met:
         shapes = native.spec_of(lambda x: outputs_of(model, x), batch[0])
+        calls = [(layer, tuple(tensor.shape)) for layer, tensor, _ in met]
         if y is not None:
             native.spec_of(lambda x, y, weight: loss_of(model, x, y, outputs_of(model, x), weight), *batch)
-    calls = [(layer, tuple(tensor.shape)) for layer, tensor, _ in met][: len(met) // (1 if y is None else 2)]
     place = _place(model, batch[0], calls, at)
     follow, label = (None, "loss") if y is not None else _follow(model, shapes, choice)
 
