@@ -56,7 +56,8 @@ def saliency(model, x, y=None, output=None, method="gradient", at=None, sample_w
 
     Raises:
         InputError: for a model that is not built, or with `y` not compiled; for `x` that is not finite; where there are
-            several outputs or inputs and none is chosen; for an `output`, `method` or `at` that is not there.
+            several outputs or inputs and none is chosen; for an `output`, `method` or `at` that is not there, or an
+            `output` that does not give `(B,)`.
 
     Source: Simonyan, Vedaldi and Zisserman (2014), Deep inside convolutional networks, arXiv 1312.6034; with the input:
     Shrikumar, Greenside and Kundaje (2017), arXiv 1704.02685, section 2.
@@ -190,9 +191,15 @@ def _form(x, calls, place):
 
 def _follow(model, shapes, output):
     """`(function, label)`: from the outputs of a model to a number for each row, and what it is called."""
-    if callable(output):
-        return lambda outputs: output(outputs), "output"
     found = [tuple(one.shape) for one in tree.flatten(shapes)]
+    if callable(output):
+        given, rows = [tuple(one.shape) for one in tree.flatten(native.spec_of(output, shapes))], found[0][0]
+        if given != [(rows,)]:
+            raise InputError(
+                f"Argument `output` must be a function that gives a number for each row, ({rows},), got shapes {given} "
+                "from it: it must choose one place on every other axis, such as `lambda outputs: outputs[:, -1, 0]`."
+            )
+        return output, "output"
     remedy = "give `output` a function of the outputs that returns (B,), such as `lambda outputs: outputs[:, -1, 0]`"
     if len(found) > 1 or len(found[0]) > 2:
         raise InputError(
