@@ -69,7 +69,7 @@ def gate_activations(model, x, layer=None):
         outputs_of(model, tree.map_structure(ops.convert_to_tensor, batch[0]))
     if not calls:
         raise InputError(f"{called(model)} calls none of the layers with gates: there is nothing to read.")
-    names = names_of(call.layer for call in calls)
+    names, tokens = names_of(call.layer for call in calls), tokens_of(model, batch[0])
     parts = [
         Gates(
             layer=names[id(call.layer)],
@@ -77,11 +77,12 @@ def gate_activations(model, x, layer=None):
             direction="backward" if call.layer.go_backwards else "forward",
             cell=path,
             values=values,
+            of_tokens=tokens is not None and batch[0].shape == call.keep.shape,
         )
         for call in calls
         for path, values in call.in_time()
     ]
-    return GateActivations(parts, tokens_of(model, batch[0]))
+    return GateActivations(parts, tokens)
 
 
 @dataclass

@@ -21,6 +21,7 @@ class Gates:
         layer, call, direction: whose: its name, how often it was called before, "forward" or "backward".
         cell: where the cell is inside of the layer's: "" if it is that, "0", "1" in a stack, "controller", "cell".
         values: a dict of arrays `(B, T, H)` by the gate's letter, in the order of time; NaN at masked steps.
+        of_tokens: whether its steps are those of the batch's tokens; not where a layer before it made fewer, or more.
     """
 
     layer: str
@@ -28,6 +29,7 @@ class Gates:
     direction: str
     cell: str
     values: dict
+    of_tokens: bool
 
     @property
     def label(self):
@@ -108,7 +110,7 @@ class GateActivations:
         labels = [_label(name, band) for name, band in zip(gates, bands, strict=True)]
         ax.set_yticks(places, labels, fontsize=_SMALL)
         ax.tick_params(axis="y", length=0)
-        label_steps(ax, None if self.tokens is None else self.tokens[row], length)
+        label_steps(ax, self.tokens[row] if self._part(part).of_tokens else None, length)
         ax.set_title(self._part(part).label, fontsize=_SMALL + 1, parse_math=False)
         ax.set_ylabel(f"{units} units of each gate", fontsize=_SMALL)
         bar = ax.figure.colorbar(image, ax=ax)

@@ -205,6 +205,22 @@ def test_models_of_texts_take_strings_and_name_their_words():
     assert [label.get_text() for label in ax.get_xticklabels()] == result.tokens[0]
 
 
+@pytest.mark.tensorflow
+def test_words_stand_under_their_own_steps_alone():
+    """A layer that reads two words at each step has no word for one."""
+    vectorizer = ks.data.text_vectorizer(["a quiet film", "a loud film"])
+    strided = keras.layers.Conv1D(4, 2, strides=2)
+    encoder = keras.Sequential([L.GRU(2, return_sequences=True), strided, L.GRU(H)])
+    model = ks.models.sentiment_model(vectorizer, ["bad", "good"], encoder=encoder)
+    words = ["a", "quiet", "film"] * 2 + ["film", "film"]
+    result = gates_of(model, [" ".join(words)])
+    assert [next(iter(part.values.values())).shape[1] for part in result.parts] == [8, 4]
+    of_words, of_pairs = (result.plot(part=part) for part in (0, 1))
+    assert [label.get_text() for label in of_words.get_xticklabels()] == words
+    assert not set(words) & {label.get_text() for label in of_pairs.get_xticklabels()}
+    assert of_pairs.get_xlim() == (-0.5, 3.5)
+
+
 class OtherStep(L.GRUCell):
     def step(self, projected, states, constants):
         return states[0], states
