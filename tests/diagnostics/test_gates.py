@@ -41,22 +41,26 @@ def test_gates_against_the_oracle(kind, go_backwards, rng):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_step_is_made_of_these_gates(kind, rng):
-    """`c` and `h` follow from the gates, so that the two cannot drift apart."""
-    if "projected" in kind or kind == "layer_norm_lstm":
-        pytest.skip("of these h or c is not the gates' alone")
-    layer = made(kind, rng)
-    x, states = rng.normal(size=(B, D)), [rng.normal(size=(B, H)) for _ in layer.get_initial_state(1)]
+@pytest.mark.parametrize("training", [False, True])
+def test_the_step_is_made_of_these_gates(kind, training, rng):
+    """`c` and `h` follow from the gates, so that the two cannot drift apart; under dropout, too."""
+    layer = made(kind, rng, recurrent_dropout=0.5)
+    x, states = rng.normal(size=(B, D)), [rng.normal(size=(B, s.shape[1])) for s in layer.get_initial_state(1)]
     cell = layer.cell
-    values = [np.asarray(v) for v in cell.gate_values(cell.project(x), states, cell.prepare(states)).values()]
-    h, new = cell(x, states)
+    given = cell.project(x), states, cell.prepare(states, training)
+    values = [np.asarray(value) for value in cell.gate_values(*given).values()]
+    h, new = cell.step(*given)
     if "gru" in kind:
         z, _, n = values
         close(h, z * states[0] + (1 - z) * n, atol=EXACT)
     else:
         i, f, g, o = values
         c = f * states[1] + i * g
-        close((h, new[1]), (o * np.tanh(c), c), atol=EXACT)
+        if "layer_norm" in kind:
+            c = oracle.layer_norm(c, *cell.get_weights()[-2:])
+        close(new[1], c, atol=EXACT)
+        if "projected" not in kind:  # where h is not the gates' alone
+            close(h, o * np.tanh(c), atol=EXACT)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +131,7 @@ def test_in_a_model_of_ids_layers_are_found_and_padding_is_blank(rng):
     assert len(frame) == T * (3 + 3 + 4 + 4)
     some = frame.query("layer == 'shared' and call == 1 and gate == 'z' and step == 5").iloc[0]
     values = result.parts[1].values["z"][1, 5]
-    assert some["median"] == pytest.approx(np.median(values))
+    assert [*some[["low", "median", "high"]]] == pytest.approx(np.quantile(values, [0.1, 0.5, 0.9]))
     assert (some["near_0"], some["near_1"]) == ((values < 0.1).mean(), (values > 0.9).mean())
 
 
@@ -158,15 +162,15 @@ def test_all_is_left_as_it_was(rng):
 
 
 def test_of_saturated_gates_the_frame_and_the_picture_say_so():
-    """A bias of 50 opens f, one of -50 shuts i."""
+    """A bias of 50 opens f, one of -50 shuts i, and turns the candidate g to -1, which is as far as it goes."""
     pytest.importorskip("matplotlib")
     layer = L.LSTM(H)
     layer.build((None, None, D))
-    bias = np.repeat([-50.0, 50.0, 0.0, 0.0], H)
+    bias = np.repeat([-50.0, 50.0, -50.0, 0.0], H)
     layer.set_weights([np.zeros((D, 4 * H)), np.zeros((H, 4 * H)), bias])
     result = gates_of(layer, np.ones((B, T, D)))
     shares = result.frame.groupby("gate")[["near_0", "near_1"]].mean()
-    assert shares.loc[["i", "f", "o"]].values.tolist() == [[1, 0], [0, 1], [0, 0]]
+    assert shares.loc[["i", "f", "g", "o"]].values.tolist() == [[1, 0], [0, 1], [0, 1], [0, 0]]
     ax = result.plot(row=1)
     np.testing.assert_allclose(
         ax.images[0].get_array(), np.repeat([[0.0], [1.0], [0.5]], H, axis=0).repeat(T, 1), atol=1e-6
@@ -185,6 +189,11 @@ def test_the_picture_blanks_what_is_masked(rng):
     picture = np.ma.filled(ax.images[0].get_array(), np.nan)
     assert picture.shape == (2 * H, np.flatnonzero(mask[3])[-1] + 1)
     assert np.array_equal(np.isnan(picture).all(axis=0), ~mask[3, : picture.shape[1]])
+    for gate, band in zip("zr", np.split(picture, 2), strict=True):
+        units = result.parts[0].values[gate][3, : picture.shape[1]].T
+        order = np.argsort(-np.nanmean(units, axis=1))
+        assert order.tolist() != list(range(H))  # so that it is seen
+        np.testing.assert_array_equal(band, units[order])  # the most open unit above
     with pytest.raises(ks.errors.InputError, match="masked whole, got 4"):
         result.plot(row=4)
     with pytest.raises(ks.errors.InputError, match="one of 5 sequences, got 5"):
