@@ -127,7 +127,7 @@ def _gates(page, model, batch):
 
 def _saliency(page, model, batch):
     page.section("What counts")
-    if batch.at is None and batch.shared:
+    if batch.shared:
         page.text("Not drawn: source and target share their embeddings.")
         return
     page.text("How much the loss of a row answers to a small change of what is read at a step.")
@@ -142,7 +142,7 @@ def _saliency(page, model, batch):
 def _attention(page, model, batch):
     page.section("Attention")
     found = model.translate(batch.names[:_SHOWN], return_attention=True)
-    for text, one in zip(batch.names, found, strict=False):
+    for text, one in zip(batch.names[:_SHOWN], found, strict=True):
         if one.source_tokens and one.tokens:
             figure = diagnostics.attention_map(one.attention, one.source_tokens, one.tokens, title=one.text)
             page.picture(figure, f"What each token of the translation of {text!r} attends to.")
