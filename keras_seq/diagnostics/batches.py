@@ -52,8 +52,7 @@ def cause_of(model, batch):
     for name, rows in _not_finite(batch):
         return f"argument `{name}` holds NaN or infinity, first in row {rows[0]} ({len(rows)} such row(s))."
     for weight in model.weights:
-        value = keras.ops.convert_to_numpy(keras.ops.cast(weight, "float32"))
-        if not np.isfinite(value).all():
+        if not np.isfinite(array_of(weight)).all():
             return f"the weight {weight.path!r} holds NaN or infinity. Load weights from before that."
     return "its inputs and weights are finite, so the model overflows: scale the inputs, or lower the weights."
 
@@ -71,6 +70,11 @@ def _not_finite(batch):
     for name, value in leaves(batch):
         if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
             yield name, np.flatnonzero(~np.isfinite(value).reshape(len(value), -1).all(axis=1))
+
+
+def array_of(tensor):
+    """What a tensor or a weight holds, as float64 (NumPy's: JAX may have none)."""
+    return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(tensor)).astype("float64")
 
 
 def outputs_of(model, x):

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops, tree
 
 from keras_seq import compat
-from keras_seq.diagnostics.batches import batch_of, called, check_built, check_finite, outputs_of, tokens_of
+from keras_seq.diagnostics.batches import array_of, batch_of, called, check_built, check_finite, outputs_of, tokens_of
 from keras_seq.diagnostics.gates import GateActivations, Gates
 from keras_seq.diagnostics.inner_loops import (
     Runner,
@@ -197,9 +197,9 @@ def _listeners(model, layer):
 
 
 def _array(layer, tensor):
-    """What a tensor holds, as float64; no tensor of a compiled function has any values."""
+    """`array_of`, but no tensor of a compiled function has any values."""
     try:
-        return np.asarray(ops.cast(tensor, "float64") if tensor.dtype != bool else tensor)
+        return array_of(tensor)
     except (NotImplementedError, TypeError) as error:
         raise InputError(
             f"Layer {layer.name!r} is called inside of a compiled function, where values cannot be read: look at that "

@@ -13,6 +13,7 @@ from keras import ops, tree
 from keras_seq.backend import native
 from keras_seq.cells.base import takes_memory
 from keras_seq.checks import check_sequences, positive_integer
+from keras_seq.diagnostics.batches import array_of
 from keras_seq.diagnostics.inner_loops import by_loop
 from keras_seq.errors import InputError
 from keras_seq.layers.rnn import RNN
@@ -95,7 +96,7 @@ def _jacobians_of(cell, template, entries):
             ops.repeat(ops.reshape(one, (count, *one.shape[2:])), entries, axis=0) for one in (x, *tree.flatten(before))
         )
         _, _, gradients = program(before, x, np.tile(np.eye(entries), (count, 1)))
-        flat = [ops.convert_to_numpy(g).reshape(count, entries, -1) for g in gradients]
+        flat = [array_of(g).reshape(count, entries, -1) for g in gradients]
         return np.linalg.norm(np.concatenate(flat, axis=2), ord=2, axis=(1, 2)).reshape(lead)
 
     return norms

@@ -9,6 +9,7 @@ from keras import ops, tree
 from keras_seq import compat
 from keras_seq.backend import native
 from keras_seq.diagnostics.batches import (
+    array_of,
     batch_of,
     called,
     cause_of,
@@ -106,7 +107,7 @@ def saliency(model, x, y=None, output=None, method="gradient", at=None, sample_w
     shape, dtype = _form(batch[0], calls, place)
     program = native.gradient_program(followed, model.variables)
     _, (read, keep), (gradient,) = program([np.zeros(shape, dtype)], *batch)
-    gradient, read = (_wide(one).reshape(*shape[:2], -1) for one in (gradient, read))
+    gradient, read = (array_of(one).reshape(*shape[:2], -1) for one in (gradient, read))
     values = np.linalg.norm(gradient, axis=2) if method == "gradient" else (gradient * read).sum(axis=2)
     keep = np.asarray(ops.convert_to_numpy(keep), bool)
     values = np.where(keep, values, 0.0)
@@ -220,7 +221,3 @@ def _follow(model, shapes, output):
         )
     label = "output" if output is None else f"output {output!r}"
     return lambda outputs: ops.reshape(tree.flatten(outputs)[0], (-1, size))[:, place], label
-
-
-def _wide(tensor):
-    return np.asarray(ops.convert_to_numpy(ops.cast(tensor, "float64")))
