@@ -11,6 +11,7 @@ from keras_seq.cli.outputs import check_file
 from keras_seq.cli.page import Page
 from keras_seq.diagnostics.gate_activations import has_gates
 from keras_seq.diagnostics.inner_loops import recurrent_layers
+from keras_seq.diagnostics.jacobians import gates_of_kernel
 from keras_seq.errors import MissingExtraError
 from keras_seq.files import written_whole
 from keras_seq.layers.stacked import cells_within
@@ -97,7 +98,7 @@ def _kernels(page, model):
     rows = []
     for layer in recurrent_layers(model):
         for cell in cells_within(layer.cell):
-            if len(getattr(getattr(cell, "recurrent_kernel", None), "shape", ())) == 2:
+            if gates_of_kernel(cell):
                 radii = diagnostics.spectral_radius(cell)
                 rows += [
                     {"layer": layer.name, "cell": cell.name, "gate": gate, "spectral radius": float(radius)}

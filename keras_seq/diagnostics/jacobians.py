@@ -126,24 +126,27 @@ def spectral_radius(layer):
     ['f', 'g', 'i', 'o']
     """
     cell = getattr(layer, "cell", layer)
-    kernel = getattr(cell, "recurrent_kernel", None)
-    blocks = (
-        0 if kernel is None or len(kernel.shape) != 2 else kernel.shape[1] // getattr(cell, "units", kernel.shape[1])
-    )
-    if blocks not in _GATES:
+    gates = gates_of_kernel(cell)
+    if not gates:
         raise InputError(
             "Argument `layer` must be a built recurrent layer or cell with a `recurrent_kernel` of 1, 3 or 4 blocks of "
             f"units, got {type(layer).__name__}: call it on its inputs first; of a stack give one of "
             "`layer.cell.cells`, of a Bidirectional its `forward_layer` or `backward_layer`."
         )
-    kernel = ops.convert_to_numpy(ops.cast(kernel, "float32")).astype("float64")
+    blocks = dict(zip(gates, np.split(array_of(cell.recurrent_kernel), len(gates), axis=1), strict=True))
     projection = getattr(cell, "projection_kernel", None)
-    width = kernel.shape[1] // blocks
-    blocks = {name: kernel[:, i * width : (i + 1) * width] for i, name in enumerate(_GATES[blocks])}
     if projection is not None:
-        projection = ops.convert_to_numpy(ops.cast(projection, "float32")).astype("float64")
-        blocks = {name: block @ projection for name, block in blocks.items()}
+        blocks = {name: block @ array_of(projection) for name, block in blocks.items()}
     return {name: float(np.abs(np.linalg.eigvals(block)).max()) for name, block in blocks.items()}
+
+
+def gates_of_kernel(cell):
+    """Letters of the blocks of a cell's recurrent kernel `(H, G H)` or `(P, G H)`; () where it is no such kernel."""
+    kernel, projection = (getattr(cell, name, None) for name in ("recurrent_kernel", "projection_kernel"))
+    if kernel is None or len(kernel.shape) != 2:
+        return ()
+    width = (kernel if projection is None else projection).shape[0]
+    return _GATES.get(kernel.shape[1] / width, ())
 
 
 def _check_recurrent(layer):

@@ -83,6 +83,31 @@ def test_a_card_that_tells_little(keras_seq, csv_file, tmp_path):
     assert "names no data: give labelled rows by --data" in done.err
 
 
+@keras.saving.register_keras_serializable("tests")
+class TwoGateCell(ks.layers.SimpleRNNCell):
+    """Of somebody else's: no diagnostic knows its gates."""
+
+    gates = 2
+
+    def step(self, projected, states, constants):
+        kernel, _ = constants
+        z, n = keras.ops.split(projected + states[0] @ kernel, 2, axis=-1)
+        z = keras.ops.sigmoid(z)
+        h = z * states[0] + (1 - z) * keras.ops.tanh(n)
+        return h, [h]
+
+
+def test_a_cell_whose_blocks_have_no_letters(keras_seq, csv_file, tmp_path):
+    vectorizer = ks.data.text_vectorizer(pd.read_csv(csv_file)["text"])
+    how = {"encoder": TwoGateCell(3), "embedding_dim": 5}
+    ks.saving.save(ks.models.sentiment_model(vectorizer, ["bad", "good"], **how), tmp_path / "model")
+    done = keras_seq("diagnose", tmp_path / "model", "--data", csv_file, "--out", tmp_path / "x.html")
+    assert done.code == 0, done.err
+    parts = sections((tmp_path / "x.html").read_text(encoding="utf-8"))
+    assert list(parts) == SECTIONS
+    assert "<td>" not in parts["Recurrent kernels"]
+
+
 def test_a_model_without_recurrent_layers(keras_seq, csv_file, tmp_path):
     vectorizer = ks.data.text_vectorizer(pd.read_csv(csv_file)["text"])
     how = {"encoder": keras.layers.Dense(3), "embedding_dim": 5}

@@ -80,6 +80,19 @@ def test_spectral_radius_gate_by_gate(rng):
     assert ks.diagnostics.spectral_radius(projected.cell)["f"] == pytest.approx(radius, rel=1e-4)
 
 
+def test_of_float64_it_is_float64(rng):
+    layer = built(L.GRU(H, dtype="float64"), rng)
+    blocks = np.split(np.asarray(layer.get_weights()[1]), 3, axis=1)
+    radii = [np.abs(np.linalg.eigvals(block)).max() for block in blocks]
+    assert list(ks.diagnostics.spectral_radius(layer).values()) == pytest.approx(radii, rel=1e-12)
+
+
+class TwoBlocks(L.SimpleRNNCell):
+    """As a cell of somebody else's."""
+
+    gates = 2
+
+
 def test_bad_input(rng):
     x = np.ones((2, T, D), "float32")
     with pytest.raises(InputError, match=r"built recurrent layer.*got Dense"):
@@ -95,8 +108,7 @@ def test_bad_input(rng):
     for layer in (L.GRU(H), built(L.RNN([L.GRUCell(2), L.GRUCell(2)]), rng)):
         with pytest.raises(InputError, match=r"`recurrent_kernel` of .* got (GRU|RNN).*layer.cell.cells"):
             ks.diagnostics.spectral_radius(layer)
-    two = L.SimpleRNNCell(2 * H)
+    two = TwoBlocks(H)
     two.build((None, D))
-    two.units = H  # as a cell of somebody else's with two blocks
-    with pytest.raises(InputError, match="1, 3 or 4 blocks of units, got SimpleRNNCell"):
+    with pytest.raises(InputError, match="1, 3 or 4 blocks of units, got TwoBlocks"):
         ks.diagnostics.spectral_radius(two)
