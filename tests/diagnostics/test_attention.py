@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import keras_seq as ks
-from tests.processes import run_code
 
 pytest.importorskip("matplotlib")
 S, T, N = 5, 3, 2
@@ -46,11 +45,3 @@ def test_other_shapes_are_refused(shape):
 def test_weights_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError, match=r"weights.*finite"):
         ks.diagnostics.attention_map(np.full((T, S), np.nan), SOURCE, TARGET)
-
-
-def test_without_matplotlib_the_extra_is_named(tmp_path):
-    code = (
-        "import keras_seq as ks\ntry: ks.diagnostics.attention_map([[1.0]], ['a'], ['b'])\n"
-        "except ImportError as e: print(e)"
-    )
-    assert "keras_seq[plots]" in run_code(code, tmp_path, block=["matplotlib"])

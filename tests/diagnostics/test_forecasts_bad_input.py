@@ -1,13 +1,11 @@
 """Frames and arguments that pictures of forecasts cannot be drawn from."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import keras_seq as ks
-from keras_seq.errors import InputError, MissingExtraError
+from keras_seq.errors import InputError
 from tests.diagnostics.forecast_frames import HOURS, STEPS, backtest_of, history_of
 
 pytest.importorskip("matplotlib")
@@ -98,12 +96,3 @@ def test_arguments_that_cannot_be(rng, forecast, argument, match):
 def test_other_metrics_are_refused(rng):
     with pytest.raises(InputError, match=r"`metric` must be 'mae' or 'mse', got 'rmse'"):
         plot_error_by_horizon(backtest_of(rng, [3]), "rmse")
-
-
-@pytest.mark.parametrize("plot", [plot_forecast, plot_backtest, plot_error_by_horizon])
-def test_without_matplotlib_the_extra_is_named(rng, monkeypatch, forecast, plot):
-    frames = (history_of(rng), forecast) if plot is plot_forecast else (backtest_of(rng, [3]),)
-    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
-        monkeypatch.setitem(sys.modules, name, None)  # importing it now fails
-    with pytest.raises(MissingExtraError, match=rf"ks.diagnostics.{plot.__name__} .*keras_seq\[plots\]"):
-        plot(*frames)

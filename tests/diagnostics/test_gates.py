@@ -8,7 +8,6 @@ import keras_seq as ks
 from tests import oracle
 from tests.cases import EXACT, TANH, B, D, H, T, close, padded, randomize
 from tests.diagnostics.gate_oracle import expected
-from tests.processes import run_code
 
 L = ks.layers
 gates_of = ks.diagnostics.gate_activations
@@ -262,11 +261,3 @@ def test_what_is_refused(model, x, layer, words):
 def test_wrong_shapes_are_named(shape, rng):
     with pytest.raises(ValueError, match=r"got (inputs of )?shape|no steps|ndim"):
         gates_of(made("lstm", rng), np.ones(shape))
-
-
-def test_without_matplotlib_the_extra_is_named(tmp_path):
-    code = (
-        "import numpy as np, keras_seq as ks\nlayer = ks.layers.LSTM(2)\nlayer.build((None, None, 3))\n"
-        "try: ks.diagnostics.gate_activations(layer, np.ones((1, 4, 3))).plot()\nexcept ImportError as e: print(e)"
-    )
-    assert "keras_seq[plots]" in run_code(code, tmp_path, block=["matplotlib"])

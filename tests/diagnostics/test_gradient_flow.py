@@ -6,7 +6,6 @@ import pytest
 
 import keras_seq as ks
 from tests.cases import B, D, H, randomize
-from tests.processes import run_code
 
 L = ks.layers
 flow_of = ks.diagnostics.gradient_flow
@@ -221,14 +220,6 @@ def test_a_picture(rng):
         np.testing.assert_array_equal(line.get_ydata(), positive)
     assert len({line.get_linestyle() for line in ax.lines}) == len(ax.lines)  # not by colour alone
     assert [text.get_text().split(":")[0] for text in ax.get_legend().get_texts()] == ["a h", "a c"]
-
-
-def test_without_matplotlib_the_extra_is_named(tmp_path):
-    code = (
-        "import keras_seq as ks\nfrom keras_seq.diagnostics import GradientFlow\n"
-        "try: GradientFlow(0.0, [], False, False).plot()\nexcept ImportError as e: print(e)"
-    )
-    assert "keras_seq[plots]" in run_code(code, tmp_path, block=["matplotlib"])
 
 
 def test_random_weights_change_nothing_of_the_form(rng):

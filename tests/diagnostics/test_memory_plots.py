@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import keras_seq as ks
-from tests.processes import run_code
 
 pytest.importorskip("matplotlib")
 B, T, N, W, R = 2, 7, 5, 3, 2
@@ -52,12 +51,3 @@ def test_it_draws_into_given_axes(rng):
 def test_what_is_refused(change, words, rng):
     with pytest.raises(ValueError, match=words):
         ks.diagnostics.plot_memory(**{"trace": trace_of(rng), **change})
-
-
-def test_without_matplotlib_the_extra_is_named(tmp_path):
-    code = (
-        "import numpy as np, keras_seq as ks\nt = {'memory': np.ones((1, 2, 3, 4))}\n"
-        "t.update(read_weights=np.ones((1, 2, 1, 3)), write_weights=np.ones((1, 2, 1, 3)))\n"
-        "try: ks.diagnostics.plot_memory(t)\nexcept ImportError as e: print(e)"
-    )
-    assert "keras_seq[plots]" in run_code(code, tmp_path, block=["matplotlib"])

@@ -6,7 +6,6 @@ import pytest
 
 import keras_seq as ks
 from tests.cases import TANH, B, D, H, T, close, padded, randomize
-from tests.processes import run_code
 
 L = ks.layers
 saliency = ks.diagnostics.saliency
@@ -225,15 +224,6 @@ def plain(outputs=1):
 def test_what_is_refused(model, change, words):
     with pytest.raises(ks.errors.InputError, match=words):
         saliency(model(), **{"x": np.ones((B, T, D)), **change})
-
-
-def test_without_matplotlib_the_extra_is_named(tmp_path):
-    code = (
-        "import numpy as np\nfrom keras_seq.diagnostics.salience import Saliency\n"
-        "found = Saliency(np.ones((1, 4)), np.ones((1, 4), bool), None, 'gradient', 'loss')\n"
-        "try: found.plot()\nexcept ImportError as e: print(e)"
-    )
-    assert "keras_seq[plots]" in run_code(code, tmp_path, block=["matplotlib"])
 
 
 def test_targets_of_no_weight_count_for_nothing(rng):

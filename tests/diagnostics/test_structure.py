@@ -8,7 +8,6 @@ import pytest
 import keras_seq as ks
 from keras_seq.diagnostics.structure import structure_of
 from tests.cases import CASES, D, H, T
-from tests.processes import run_code
 
 L, K = ks.layers, keras.layers
 plot = ks.diagnostics.plot_structure
@@ -270,11 +269,3 @@ def test_every_recurrent_layer_of_the_table_is_described(case):
 def test_what_is_refused(make, steps, words):
     with pytest.raises(ks.errors.InputError, match=words):
         plot(make(), steps)
-
-
-def test_without_matplotlib_the_extra_is_named(tmp_path):
-    code = (
-        "import keras_seq as ks\nlayer = ks.layers.LSTM(2)\nlayer.build((None, None, 3))\n"
-        "try: ks.diagnostics.plot_structure(layer)\nexcept ImportError as e: print(e)"
-    )
-    assert "keras_seq[plots]" in run_code(code, tmp_path, block=["matplotlib"])
