@@ -1,7 +1,5 @@
 """Table of choose.py, from its result file, without rows if it is not there."""
 
-import statistics
-
 import results_file
 from choose import LAYERS
 
@@ -10,7 +8,7 @@ BASELINES = {"sentiment": "majority", "forecasting": "day_before", "adding": "al
 
 
 def choose():
-    """What each layer reaches in each task, means over seeds, and what it costs."""
+    """What each layer reaches in each task, from the least to the most over the seeds, and what it costs."""
     entries = results_file.read("choose")
     runs = [entry for entry in entries if entry["task"] in TASKS]
     costs = {entry["layer"]: entry for entry in entries if entry["task"] == "costs"}
@@ -40,11 +38,10 @@ def _cost(entry):
 
 
 def _of_seeds(task, values):
-    if not values:
-        return ""
-    spread = f" ± {_number(task, statistics.stdev(values))}" if len(values) > 1 else ""
-    return f"{_number(task, statistics.mean(values))}{spread}"
+    """The least and the most."""
+    ends = dict.fromkeys(_number(task, end(values)) for end in (min, max)) if values else {}
+    return " to ".join(ends)
 
 
 def _number(task, value):
-    return f"{value:.4f}" if task == "adding" else f"{value:.3f}"
+    return f"{value:.5f}" if task == "adding" else f"{value:.3f}"

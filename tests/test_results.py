@@ -129,3 +129,20 @@ def test_a_limit_is_where_one_way_stops_to_win(monkeypatch):
     assert limit({1: 1.0, 8: 2.0, 32: 6.0}, otherwise) == 8
     assert limit({1: 5.0, 8: 1.0, 32: 2.0}, otherwise) == 32  # one bad batch size does not outweigh the others
     assert limit({1: 5.0, 8: 5.0, 32: 5.0}, otherwise) == 0
+
+
+def test_layers_were_compared_alike():
+    """Each at each task by the same seeds, with nearly as many weights, and what each costs."""
+    entries = results("choose")["results"]
+    runs = {(e["task"], e["layer"], e["seed"]): e for e in entries if e["task"] != "costs"}
+    tasks, layers, seeds = (sorted(set(part)) for part in zip(*runs, strict=True))
+    assert (tasks, len(layers)) == (["adding", "forecasting", "sentiment"], 10)
+    assert len(seeds) > 1
+    assert len(runs) == len(tasks) * len(layers) * len(seeds)
+    assert {e["layer"] for e in entries if e["task"] == "costs"} == set(layers)
+    for (task, _, _), entry in runs.items():
+        assert abs(entry["layer_weights"] - 25_000) < 600
+        one = runs[task, "GRU", seeds[0]]
+        assert {**entry["settings"], "units": 0} == {**one["settings"], "units": 0}
+        assert entry["baselines"] == one["baselines"]
+        assert entry["versions"] == one["versions"]
