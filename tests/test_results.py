@@ -1,4 +1,4 @@
-"""Results that are checked in are whole, and the tables of the README hold their numbers."""
+"""Results that are checked in are whole, and the tables of the pages hold their numbers."""
 
 import importlib
 import json

@@ -1,7 +1,5 @@
 """Streaming models in files and exports, and what cannot stream."""
 
-import re
-
 import keras
 import numpy as np
 import pytest
@@ -9,6 +7,7 @@ from keras import ops
 
 import keras_seq as ks
 from tests.cases import B, D, H, MatrixCell, T, arrays, close, padded, randomize
+from tests.pages import block
 from tests.streams import arrays_by_name, check, masked_ids, sequential
 
 K, L = keras.layers, ks.layers
@@ -175,13 +174,10 @@ def test_a_wrong_state_gets_a_message(rng):
 
 
 @pytest.mark.tensorflow
-def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
-    from tests.processes import ROOT
-
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Streaming\n")[1]
+def test_the_lines_on_streams_run(tmp_path, monkeypatch):
     names = {}
     monkeypatch.chdir(tmp_path)
-    exec(re.search(r"```python\n(.*?)```", section, re.DOTALL)[1], names)
+    exec(block("stream_dataset"), names)
     whole = L.LSTM(64, return_sequences=True)
     x = names["series"][None, :90]
     whole(x)
