@@ -11,7 +11,7 @@ from keras_seq.data.series import Panel, Series, read_series
 from keras_seq.data.streams import stream_dataset
 from keras_seq.data.targets import labels_of
 from keras_seq.data.text import text_dataset, text_vectorizer
-from keras_seq.data.tokenizer import tokenizer
+from keras_seq.data.tokenizer import token_stream, tokenizer
 from keras_seq.data.vectors import WordVectors, load_vectors
 from keras_seq.data.windows import window_dataset
 
@@ -35,6 +35,7 @@ __all__ = [
     "tasks",
     "text_dataset",
     "text_vectorizer",
+    "token_stream",
     "tokenizer",
     "window_dataset",
 ]

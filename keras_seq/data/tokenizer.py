@@ -2,17 +2,18 @@
 
 from collections import Counter
 
+import numpy as np
 import tensorflow as tf
 
 from keras_seq.checks import positive_integer
 from keras_seq.data.text import checked_texts
 from keras_seq.errors import InputError, MissingExtraError
-from keras_seq.layers.tokenizer import FIRST, Tokenizer
+from keras_seq.layers.tokenizer import END, FIRST, Tokenizer, check_tokenizer
 
 _AT_ONCE = 1024  # texts that are split together
 
 
-def tokenizer(texts, split="words", max_tokens=20_000, min_count=1, max_length=128, lowercase=False):
+def tokenizer(texts, split="words", max_tokens=20_000, min_count=1, max_length=128, lowercase=False, keep_spaces=False):
     """A `ks.layers.Tokenizer` that knows the tokens of `texts`: for a joint vocabulary, those of both languages.
 
     Args:
@@ -26,6 +27,7 @@ def tokenizer(texts, split="words", max_tokens=20_000, min_count=1, max_length=1
             trains. For subwords: how often a character, and a pair of pieces that are joined.
         max_length: how many tokens of a text the tokeniser keeps.
         lowercase: whether case is given up.
+        keep_spaces: whether the ends of lines and all other whitespace are kept, for characters.
 
     Returns:
         A `Tokenizer`.
@@ -47,7 +49,7 @@ def tokenizer(texts, split="words", max_tokens=20_000, min_count=1, max_length=1
             f"Argument `max_tokens` must be at least {FIRST + 1} (padding, unknown, start, end, one token), "
             f"got {max_tokens!r}."
         )
-    arguments = {"split": split, "lowercase": lowercase, "max_length": max_length}
+    arguments = {"split": split, "lowercase": lowercase, "max_length": max_length, "keep_spaces": keep_spaces}
     splitter = Tokenizer([" "], **arguments)
     counts = Counter()
     for start in range(0, len(texts), _AT_ONCE):
@@ -63,6 +65,38 @@ def tokenizer(texts, split="words", max_tokens=20_000, min_count=1, max_length=1
             "Give more texts, or a lower `min_count`."
         )
     return Tokenizer(vocabulary, **arguments)
+
+
+def token_stream(texts, tokenizer):
+    """The ids of a long text, one after the other, however long it is: what `ks.data.stream_dataset` cuts into windows.
+
+    Args:
+        texts: a string; or several of them (a column of a frame, a list), each of which is followed by the id of the
+            end, so that a model learns where texts end.
+        tokenizer: a `ks.layers.Tokenizer`.
+
+    Returns:
+        An array `(N,)` of int32.
+
+    Raises:
+        InputError: for missing texts, something else than strings, or no tokenizer.
+
+    Example:
+
+    >>> tokenizer = ks.data.tokenizer(["ab"], split="characters")
+    >>> ks.data.token_stream("abba", tokenizer).tolist(), ks.data.token_stream(["ab", "b"], tokenizer).tolist()
+    ([4, 5, 5, 4], [4, 5, 3, 5, 3])
+    """
+    check_tokenizer("tokenizer", tokenizer)
+    if isinstance(texts, str):
+        return tokenizer.uncut([texts]).flat_values.numpy()
+    texts = checked_texts(texts)
+    parts = []
+    for start in range(0, len(texts), _AT_ONCE):
+        ids = tokenizer.uncut(texts[start : start + _AT_ONCE])
+        ends = tf.fill([ids.nrows(), 1], END)
+        parts.append(tf.concat([ids, tf.cast(ends, ids.dtype)], axis=1).flat_values.numpy())
+    return np.concatenate(parts)
 
 
 def _by_frequency(counts, limit, min_count):

@@ -31,7 +31,7 @@ class Tokenizer(keras.layers.Layer):
     Id 0 is padding, 1 an unknown token; 2 and 3 are the start and the end of a text, which a model puts around it. Runs
     of whitespace and control characters count as one space, those at the ends of a text not at all; unless split into
     characters, a `▁` counts as `_`; bytes that are no UTF-8 count as U+FFFD. For texts whose tokens are all known and
-    not cut, `detokenize` undoes the rest. An empty text gives a row of zeros.
+    not cut, `detokenize` undoes the rest. An empty text gives a row of zeros. With `keep_spaces` nothing is lost.
 
     `ks.data.tokenizer` makes one from texts.
 
@@ -43,6 +43,8 @@ class Tokenizer(keras.layers.Layer):
             longest first; a character that no piece covers is unknown.
         lowercase: whether case is given up.
         max_length: how many tokens of a text are kept.
+        keep_spaces: whether characters of whitespace and control, such as the ends of lines, are tokens of their own,
+            for `split="characters"`.
 
     Call arguments:
         strings: `(B,)`.
@@ -60,14 +62,20 @@ class Tokenizer(keras.layers.Layer):
     'the film!'
     """
 
-    def __init__(self, vocabulary, split="words", lowercase=False, max_length=128, **kwargs):
+    def __init__(self, vocabulary, split="words", lowercase=False, max_length=128, keep_spaces=False, **kwargs):
         super().__init__(**kwargs)
         if split not in ("words", "characters", "subwords"):
             raise ValueError(f"Argument `split` must be 'words', 'characters' or 'subwords', got {split!r}.")
         if not isinstance(lowercase, bool):
             raise ValueError(f"Argument `lowercase` must be True or False, got {lowercase!r}.")
+        if not isinstance(keep_spaces, bool) or (keep_spaces and split != "characters"):
+            raise ValueError(
+                "Argument `keep_spaces` must be False, or True where texts are split into 'characters', got "
+                f"{keep_spaces!r} with split={split!r}."
+            )
         self.split = split
         self.lowercase = lowercase
+        self.keep_spaces = keep_spaces
         self.max_length = positive_integer("max_length", max_length)
         self.supports_jit = False
         compat.takes_strings(self)
@@ -113,7 +121,8 @@ class Tokenizer(keras.layers.Layer):
         strings = tf.strings.unicode_transcode(self._flat(strings), "UTF-8", "UTF-8")  # other bytes become U+FFFD
         if self.lowercase:
             strings = tf.strings.lower(strings, encoding="utf-8")
-        strings = tf.strings.strip(tf.strings.regex_replace(strings, r"[\pZ\p{Cc}]+", " "))
+        if not self.keep_spaces:
+            strings = tf.strings.strip(tf.strings.regex_replace(strings, r"[\pZ\p{Cc}]+", " "))
         if self.split == "characters":
             return tf.strings.unicode_split(strings, "UTF-8")
         strings = tf.strings.regex_replace(strings, SPACE, "_")
@@ -147,14 +156,19 @@ class Tokenizer(keras.layers.Layer):
         import tensorflow as tf
 
         with tf.device("CPU:0"):  # the home of strings; a GPU would be handed many small pieces of work
-            tokens = self.tokenize(strings)
-            if self.split == "subwords":
-                ids = self._pieces(tokens)
-            else:
-                ids = tokens.with_flat_values(self._ids[tokens.flat_values])
-            return ids[:, : self.max_length].to_tensor(PADDING)
+            return self.uncut(strings, self.max_length)[:, : self.max_length].to_tensor(PADDING)
 
-    def _pieces(self, words):
+    def uncut(self, strings, needed=None):
+        """The ids of each text of `(B,)`, whatever `max_length` is: a `tf.RaggedTensor`, int32 `(B, T)`.
+
+        Of a word that is cut into pieces, at least the first `needed` come; None for all.
+        """
+        tokens = self.tokenize(strings)
+        if self.split == "subwords":
+            return self._pieces(tokens, needed)
+        return tokens.with_flat_values(self._ids[tokens.flat_values])
+
+    def _pieces(self, words, needed):
         """Ids of the pieces of all words of each text, ragged `(B, T)`. Each different word is cut once."""
         import tensorflow as tf
 
@@ -175,7 +189,7 @@ class Tokenizer(keras.layers.Layer):
             step,
             (first, tf.zeros([count], tf.bool)),
             shape_invariants=(tf.TensorShape([None]), tf.TensorShape([None])),
-            maximum_iterations=self.max_length,  # more would be cut
+            maximum_iterations=needed,
         )
         pieces = tf.ragged.boolean_mask(letters.with_flat_values(ids), letters.with_flat_values(starts))
         return tf.gather(pieces, words.with_flat_values(places)).merge_dims(1, 2)
@@ -217,7 +231,7 @@ class Tokenizer(keras.layers.Layer):
         strings = tf.strings.reduce_join(tokens, axis=-1)
         if self.split != "characters":
             strings = tf.strings.regex_replace(strings, SPACE, " ")
-        return tf.strings.strip(strings)
+        return strings if self.keep_spaces else tf.strings.strip(strings)
 
     def tokens(self, ids):
         """The tokens of ids `(B, T)` as a list of strings for each row, up to its padding, as labels of a picture.
@@ -242,6 +256,7 @@ class Tokenizer(keras.layers.Layer):
             "split": self.split,
             "lowercase": self.lowercase,
             "max_length": self.max_length,
+            "keep_spaces": self.keep_spaces,
         }
 
 

@@ -116,4 +116,4 @@ def seq2seq_model(
 
 def _alike(*tokenizers):
     """Whether the ids of tokenizers stand for the same tokens."""
-    return len({(one.split, one.lowercase, *one.vocabulary) for one in tokenizers}) == 1
+    return len({(one.split, one.lowercase, one.keep_spaces, *one.vocabulary) for one in tokenizers}) == 1
