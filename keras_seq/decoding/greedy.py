@@ -100,6 +100,13 @@ def sample(
     >>> bool(np.all(np.diff(decoded.tokens) >= 0))
     True
     """
+    how = {"end": end, "max_length": max_length, "limits": limits, "pad": pad}
+    how |= {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    return sample_by(lambda shape: keras.random.uniform(shape, dtype="float32", seed=seed), step, start, state, **how)
+
+
+def sample_by(uniform, step, start, state, *, end, max_length, limits=None, pad=0, temperature, top_k, top_p):
+    """`sample` with numbers that the function `uniform(shape)` draws, float32 in [0, 1)."""
     temperature = positive_number("temperature", temperature)
     temperature = min(max(temperature, 1e-30), 1e30)  # as a float32 beyond these it could be 0 or inf
     top_k = None if top_k is None else positive_integer("top_k", top_k)
@@ -108,7 +115,7 @@ def sample(
         raise ValueError(f"Argument `top_p` must be at most 1, got {top_p!r}.")
     step, tokens, *rows = checked(step, start, state, end, max_length, limits, pad)
     # Drawn here, because a seed that a loop's body updates would keep a tracer on JAX.
-    uniform = keras.random.uniform((max(1, max_length), ops.shape(tokens)[0]), dtype="float32", seed=seed)
+    numbers = uniform((max(1, max_length), ops.shape(tokens)[0]))
 
     def choose(t, logits):
         size = logits.shape[1]
@@ -117,7 +124,7 @@ def sample(
         else:
             kept, ids = largest(logits, min(top_k or size, size))
             highest = ops.max(kept, axis=1, keepdims=True)
-        place = _drawn(ops.exp((kept - finite(highest)) / temperature), native.gather(uniform, t), top_p)
+        place = _drawn(ops.exp((kept - finite(highest)) / temperature), native.gather(numbers, t), top_p)
         gains = log_probabilities(native.gather(kept, place, rows=True), logits, highest)
         return (place if ids is None else native.gather(ids, place, rows=True))[:, 0], gains[:, 0]
 

@@ -6,14 +6,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_seq.backend import native
 from keras_seq.checks import natural_number, positive_integer
 from keras_seq.decoding import Decoded, beam_search, greedy, tile_beams
 from keras_seq.decoding.beam import penalties
 from keras_seq.errors import InputError
 from keras_seq.layers.tokenizer import END, PADDING, START
-
-PROGRAMS = 8  # that are kept: each way to search is one
+from keras_seq.models.programs import Programs
 
 
 class Translation(NamedTuple):
@@ -76,11 +74,11 @@ def serving(model, width, n_best, length_penalty, max_length, with_attention):
 
 
 class Translator:
-    """Translates lists of strings by a model, in batches of like length; keeps the last programs that it compiled."""
+    """Translates lists of strings by a model, in batches of like length."""
 
     def __init__(self, model):
         self.model = model
-        self.programs = {}
+        self.programs = Programs(model.network)
 
     def __call__(self, texts, width, n_best, length_penalty, max_length, with_attention, batch_size):
         """For each text a list of `Translation`s, the best first."""
@@ -100,7 +98,7 @@ class Translator:
     def _batch(self, rows, batch_size, how, max_length, with_attention):
         source = self._padded(rows, self.model.source_vectorizer.max_length, batch_size)
         limits = np.full(len(source), max_length, "int32")
-        found = self._program("search", search, (2, 1), how)(source, limits)
+        found = self.programs.run(search, (source, limits), how)
         tokens, lengths, scores = (np.asarray(part)[: len(rows)] for part in found)
         texts = self._texts(tokens)
         weights = self._attention(source, tokens, lengths) if with_attention else None
@@ -131,7 +129,7 @@ class Translator:
         batch, n, _ = tokens.shape
         rows = [one[:length] for one, length in zip(tokens.reshape(batch * n, -1), lengths.flat, strict=True)]
         said = self._padded(rows, self.model.network.max_length, len(source) * n)
-        weights = self._program("attention", attention, (2, 2), (n,))(source, said)
+        weights = self.programs.run(attention, (source, said), (n,))
         return np.asarray(weights)[: batch * n].reshape(batch, n, *weights.shape[1:])
 
     def _padded(self, rows, max_length, batch_size):
@@ -143,17 +141,6 @@ class Translator:
             return padded(rows, width)
         width = next(edge for edge in length_buckets(max_length) if edge >= width)
         return padded([*rows, *[()] * (batch_size - len(rows))], width)
-
-    def _program(self, name, function, ranks, how):
-        key = (name, *how)
-        network = self.model.network
-        program = self.programs.pop(key, None) or native.program(
-            lambda *ids: function(network, *ids, *how), network, ranks
-        )
-        self.programs[key] = program  # the last that was used stands last
-        if len(self.programs) > PROGRAMS:
-            self.programs.pop(next(iter(self.programs)))
-        return program
 
 
 def checked_search(network, beam_width, n_best, length_penalty, max_length):

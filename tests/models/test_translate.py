@@ -167,10 +167,10 @@ def test_few_programs_are_kept():
     model = model_of(units=2)
     for penalty in np.linspace(0, 1, 10):
         model.translate(["a"], beam_width=2, length_penalty=float(penalty), max_length=1)
-    assert len(model._translator.programs) == 8
-    last = dict(model._translator.programs)
+    assert len(model._translator.programs.kept) == 8
+    last = dict(model._translator.programs.kept)
     model.translate(["a"], beam_width=2, length_penalty=1.0, max_length=1)
-    assert model._translator.programs == last
+    assert model._translator.programs.kept == last
 
 
 def test_a_model_without_attention_has_no_weights():
