@@ -10,8 +10,8 @@ JAX_TESTS := attention backend cells decoding kernels layers memory transformer 
 	data/test_pair_dataset.py data/test_streams.py \
 	diagnostics/test_arrays.py diagnostics/test_gates.py diagnostics/test_gradient_flow.py diagnostics/test_jacobians.py \
 	diagnostics/test_no_matplotlib.py diagnostics/test_saliency.py diagnostics/test_structure.py \
-	models/test_averaging.py models/test_encoder_decoder.py models/test_forecasting_model.py models/test_memory_model.py \
-	models/test_network_parts.py models/test_seq2seq_model.py models/test_strategies.py models/test_translate.py \
+	models/test_averaging.py models/test_encoder_decoder.py models/test_forecasting_model.py models/test_language_model.py \
+	models/test_memory_model.py models/test_network_parts.py models/test_seq2seq_model.py models/test_strategies.py models/test_translate.py \
 	test_bits.py test_bleu.py test_broken_gradients.py test_forecast_losses.py test_forecast_metrics.py \
 	test_gradient_monitor.py test_initializers.py test_losses.py test_metrics.py test_optimizers.py test_schedules.py \
 	test_teacher_forcing.py test_token_losses.py

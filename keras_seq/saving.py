@@ -30,7 +30,7 @@ _CARD = {
     "metrics": {},
     "baselines": {},
 }
-_KINDS = {"TextClassifier": "sentiment", "Seq2Seq": "seq2seq", "ForecastModel": "forecast"}
+_KINDS = {"TextClassifier": "sentiment", "Seq2Seq": "seq2seq", "LanguageModel": "language", "ForecastModel": "forecast"}
 
 
 def save(model, path, card=None, overwrite=False):

@@ -4,6 +4,8 @@ from keras_seq.models import baselines
 from keras_seq.models.forecast_model import ForecastModel
 from keras_seq.models.forecaster import Forecaster
 from keras_seq.models.forecasting import forecasting_model
+from keras_seq.models.language import language_model
+from keras_seq.models.language_model import LanguageModel
 from keras_seq.models.memory import memory_model
 from keras_seq.models.sentiment import sentiment_model
 from keras_seq.models.seq2seq import seq2seq_model
@@ -14,11 +16,13 @@ from keras_seq.models.translation import Translation
 __all__ = [
     "ForecastModel",
     "Forecaster",
+    "LanguageModel",
     "Seq2Seq",
     "TextClassifier",
     "Translation",
     "baselines",
     "forecasting_model",
+    "language_model",
     "memory_model",
     "sentiment_model",
     "seq2seq_model",

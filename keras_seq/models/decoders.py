@@ -205,19 +205,19 @@ def cells_like(encoder, units, depth, dropout, recurrent_dropout, attends, dtype
     return [type(cell).from_config({**cell.get_config(), "name": name}) for name in names]
 
 
-def transformer_blocks(depth, units, num_heads, hidden_units, dropout, dtype, decodes):
-    """The blocks of an encoder, or of a decoder; positions are turned (`rotary`), norms come first."""
+def transformer_blocks(depth, units, num_heads, hidden_units, dropout, dtype, causal, cross_attention=False):
+    """The blocks of an encoder, or, causal, of a decoder; positions are turned (`rotary`), norms come first."""
     return [
         TransformerBlock(
             units,
             num_heads,
             hidden_units,
-            causal=decodes,
-            cross_attention=decodes,
+            causal=causal,
+            cross_attention=cross_attention,
             rotary=True,
             dropout=dropout,
             dtype=dtype,
-            name=f"{'decoder' if decodes else 'encoder'}_{level + 1}",
+            name=f"{'decoder' if causal else 'encoder'}_{level + 1}",
         )
         for level in range(depth)
     ]

@@ -21,7 +21,7 @@ from keras_seq.models.decoders import (
     is_vector,
     transformer_blocks,
 )
-from keras_seq.models.encoders import check_encoder, encoder_layers
+from keras_seq.models.encoders import check_encoder, encoder_layers, saved_encoder
 
 STEPS = 64  # for which it is looked at what an encoder returns
 
@@ -149,14 +149,14 @@ class EncoderDecoder(keras.layers.Layer):
         self.target_embedding = self.source_embedding if same else self._embedding(self.target_size, "target_embedding")
         self.encoder_norm = None
         if self._is_transformer(self.encoder):
-            self.encoder_parts = transformer_blocks(*blocks, decodes=False)
+            self.encoder_parts = transformer_blocks(*blocks, causal=False)
             self.encoder_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="encoder_norm", **parts)
         else:
             how = (self.depth, self.bidirectional, True, self.recurrent_dropout, True, self.dtype_policy)
             self.encoder_parts = encoder_layers(self.encoder, self.units, *how)
         kind = self._decoder_kind
         if self._is_transformer(kind):
-            decoder_blocks = transformer_blocks(*blocks, decodes=True)
+            decoder_blocks = transformer_blocks(*blocks, causal=True, cross_attention=True)
             self.decoding = TransformerDecoder(decoder_blocks, self.max_length, self.dropout, name="decoder", **parts)
         else:
             how = (self.depth, self.dropout, self.recurrent_dropout, self.attention is not None, self.dtype_policy)
@@ -269,7 +269,7 @@ class EncoderDecoder(keras.layers.Layer):
     def get_config(self):
         names = """source_size target_size max_length bidirectional depth units embedding_dim num_heads hidden_units
             shared_embeddings dropout recurrent_dropout input_feeding""".split()
-        layers = {name: _saved(getattr(self, name)) for name in ("encoder", "decoder", "attention")}
+        layers = {name: saved_encoder(getattr(self, name)) for name in ("encoder", "decoder", "attention")}
         return {**super().get_config(), **{name: getattr(self, name) for name in names}, **layers}
 
     @classmethod
@@ -277,7 +277,3 @@ class EncoderDecoder(keras.layers.Layer):
         layers = {name: config[name] for name in ("encoder", "decoder", "attention")}
         made = {name: keras.saving.deserialize_keras_object(v) for name, v in layers.items() if isinstance(v, dict)}
         return cls(**{**config, **made})
-
-
-def _saved(part):
-    return part if part is None or isinstance(part, str) else keras.saving.serialize_keras_object(part)

@@ -17,6 +17,7 @@ def encoder_layers(
     recurrent_dropout=0.0,
     return_state=False,
     dtype=None,
+    stateful=False,
 ):
     """The layers of an encoder, the lowest first.
 
@@ -32,6 +33,7 @@ def encoder_layers(
         recurrent_dropout: of a named encoder; a cell or layer has its own.
         return_state: whether each layer also returns its final states. Layers without such an argument do not.
         dtype: of what is made here; a cell or layer keeps its own.
+        stateful: whether each layer goes on from the states in which the batch before left it.
 
     Returns:
         A list of `keras.layers.Layer`.
@@ -48,6 +50,7 @@ def encoder_layers(
     layers = []
     for level in range(depth):
         returns = {"return_sequences": return_sequences or level < depth - 1, "return_state": return_state}
+        returns |= {"stateful": True} if stateful else {}  # or a layer is what it was
         name = f"encoder_{level + 1}"
         layer = _layer(encoder, units, returns, recurrent_dropout, f"{name}_one_way" if bidirectional else name, dtype)
         layers.append(Bidirectional(layer, name=name, dtype=dtype) if bidirectional else layer)
@@ -73,6 +76,11 @@ def _layer(encoder, units, returns, recurrent_dropout, name, dtype):
     for one in [config, *(w["config"] for w in wrapped)]:
         one.update({argument: value for argument, value in returns.items() if argument in one})
     return type(encoder).from_config(config)
+
+
+def saved_encoder(encoder):
+    """What stands for an encoder in a config: its name, or the config of a cell or layer."""
+    return encoder if encoder is None or isinstance(encoder, str) else keras.saving.serialize_keras_object(encoder)
 
 
 def is_cell(layer):

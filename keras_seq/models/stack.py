@@ -30,6 +30,8 @@ class Stack(keras.layers.Layer):
         num_heads, hidden_units: of a transformer.
         dropout: share dropped between layers, and inside of transformer blocks.
         return_sequences: whether `x` is what the top layer says at all steps, `(B, T, H)`, or in the end, `(B, H)`.
+        causal: whether a step of a transformer attends to none after it.
+        stateful: whether recurrent layers go on from the states in which the batch before left them.
 
     Returns:
         `x`, and the final states of each layer, a list of lists; empty ones where it leaves none.
@@ -46,6 +48,8 @@ class Stack(keras.layers.Layer):
         dropout=0.0,
         recurrent_dropout=0.0,
         return_sequences=False,
+        causal=False,
+        stateful=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -55,7 +59,7 @@ class Stack(keras.layers.Layer):
         if is_transformer(encoder):
             self._check_heads(units, num_heads, bidirectional, recurrent_dropout)
             blocks = (depth, units, num_heads or 4, hidden_units, dropout, self.dtype_policy)
-            self.parts = transformer_blocks(*blocks, decodes=False)
+            self.parts = transformer_blocks(*blocks, causal)
             self.entry = keras.layers.Dense(units, name="entry", dtype=self.dtype_policy)
             self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm", dtype=self.dtype_policy)
         else:
@@ -63,7 +67,7 @@ class Stack(keras.layers.Layer):
                 if given is not None:
                     raise ValueError(f"Argument `{name}` is for a transformer, and there is none: leave it out.")
             states = runs_a_cell(encoder) and not bidirectional
-            how = (return_sequences, recurrent_dropout, states, self.dtype_policy)
+            how = (return_sequences, recurrent_dropout, states, self.dtype_policy, stateful)
             self.parts = encoder_layers(encoder, units, depth, bidirectional, *how)
         between = 0.0 if self.entry is not None else share("dropout", dropout)  # transformer blocks drop by themselves
         self.drops = [keras.layers.Dropout(between, dtype=self.dtype_policy) for _ in self.parts[1:]]

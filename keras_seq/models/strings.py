@@ -3,6 +3,7 @@
 import keras
 
 from keras_seq.errors import InputError
+from keras_seq.layers.tokenizer import PADDING
 
 
 def are_strings(x):
@@ -13,6 +14,14 @@ def are_strings(x):
     if isinstance(x, (list, tuple)) or dtype in ("object", "category"):
         return not len(x) or any(isinstance(value, (str, bytes)) for value in x)
     return dtype == "str" or "string" in dtype or dtype[:2] in ("<U", "|S")
+
+
+def joined(rows, tokens, lengths):
+    """Ids `(B, T)` of ragged prompts `(B, S)` and the tokens `(B, L)` behind them, padded at their ends."""
+    import tensorflow as tf
+
+    behind = tf.RaggedTensor.from_tensor(tokens, lengths=lengths)
+    return tf.concat([rows, tf.cast(behind, rows.dtype)], axis=1).to_tensor(PADDING)
 
 
 def write_serving(model, vectorizers, name, serve, filepath, verbose=False):
