@@ -13,6 +13,7 @@ import choose_report
 import clockwork_report
 import forecasting_report
 import gradient_report
+import language_report
 import recurrent_report
 import sentiment_report
 import speed_report
@@ -30,6 +31,7 @@ TABLES = {  # by what stands in the marker; each makes a head and rows
     "vectorize": sentiment_report.vectorize,
     "translation": lambda: translation_report.quality(read("translation")),
     "translation_speed": lambda: translation_report.speed(read("translation_speed")),
+    "language": language_report.quality,
     "forecasting": lambda: forecasting_report.ett(read("forecasting"), read("forecasting_peer")),
     "forecasting_frames": lambda: forecasting_report.frames(read("forecasting")),
     "forecasting_speed": lambda: forecasting_report.speed(read("forecasting_speed")),

@@ -73,6 +73,15 @@ def test_the_lines_on_translation_run(tmp_path):
     assert ks.saving.read_card(tmp_path / "saved_models" / "en_fr")["kind"] == "seq2seq"
 
 
+def test_the_lines_on_language_run(tmp_path):
+    code = block("language_model")
+    quick = code.replace("epochs=3", "epochs=1").replace("units=64", "units=4")
+    assert len(quick) == len(code) - 1
+    quick = quick.replace("model.generate", "said = model.generate")
+    assert "said 2 ['The rest" in run_code(f"{quick}\nprint('said', len(said), said)", tmp_path)
+    assert ks.saving.read_card(tmp_path / "saved_models" / "prologue")["kind"] == "language"
+
+
 def test_the_lines_on_training_run(tmp_path):
     code = block("GradientMonitor")
     out = run_code(f"{code}\nprint('rates', *(round(1e3 * one, 2) for one in history['learning_rate']))", tmp_path)
