@@ -12,6 +12,8 @@ _CELL = 0.2  # inches a token: at 7 points labels do not touch
 def attention_map(weights, source, target, path=None, title=None):
     """Draw attention weights: a row for each target token, a column for each source token; dark is much.
 
+    A token of nothing but spaces is written `␣`.
+
     Args:
         weights: `(T, S)`, or `(N, T, S)` for N heads, which are drawn side by side on one scale.
         source: S strings.
@@ -50,8 +52,8 @@ def attention_map(weights, source, target, path=None, title=None):
     axes = figure.subplots(1, len(heads), sharey=True, squeeze=False)[0]
     for i, (axis, head) in enumerate(zip(axes, heads, strict=True)):
         image = axis.imshow(head, cmap="Greys", vmin=0, vmax=weights.max(), aspect="auto")
-        axis.set_xticks(range(len(source)), source, rotation=90, fontsize=7)
-        axis.set_yticks(range(len(target)), target, fontsize=7)
+        axis.set_xticks(range(len(source)), map(_seen, source), rotation=90, fontsize=7)
+        axis.set_yticks(range(len(target)), map(_seen, target), fontsize=7)
         for label in [*axis.get_xticklabels(), *axis.get_yticklabels()]:
             label.set_parse_math(False)  # two dollar signs are no formula
         axis.tick_params(length=0)
@@ -66,3 +68,7 @@ def attention_map(weights, source, target, path=None, title=None):
         with written_whole(path) as file:
             figure.savefig(file, format="png")
     return figure
+
+
+def _seen(token):
+    return token if token.strip() else "␣"

@@ -10,7 +10,7 @@ import keras_seq as ks
 
 pytest.importorskip("matplotlib")
 S, T, N = 5, 3, 2
-SOURCE, TARGET = ["the", "$5", "cat", "$6", "."], ["die", "Katze", "."]
+SOURCE, TARGET = ["the", "$5", " ", "$6", "."], ["die", "Katze", "."]
 
 
 def test_rows_are_targets_and_columns_sources(rng, tmp_path):
@@ -18,7 +18,7 @@ def test_rows_are_targets_and_columns_sources(rng, tmp_path):
     figure = ks.diagnostics.attention_map(weights, SOURCE, TARGET, tmp_path / "map.png", title="$a$")
     axis = figure.axes[0]
     np.testing.assert_allclose(axis.images[0].get_array(), weights, rtol=1e-6)
-    assert [label.get_text() for label in axis.get_xticklabels()] == SOURCE
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["the", "$5", "␣", "$6", "."]
     assert [label.get_text() for label in axis.get_yticklabels()] == TARGET
     assert not axis.get_xticklabels()[1].get_parse_math()
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
