@@ -2,7 +2,7 @@
 
 from results_file import read
 
-NAMES = {"gru": "GRU of {units}", "transformer": "transformer, {depth} blocks of {units}"}
+NAMES = {"gru": "GRU of {units}, dropout {dropout}"}
 
 
 def quality():
@@ -10,11 +10,9 @@ def quality():
     rows = []
     for run in sorted(read("language"), key=lambda run: (-run["nats"], run["seed"])):
         model = run["settings"]["model"]
-        carried = "carried" if model.get("lanes") else "each window by itself"
         rows.append(
             [
                 NAMES[model["encoder"]].format(**model),
-                carried,
                 f"{run['parameters'] / 1e6:.2f} M",
                 f"{run['nats']:.3f}",
                 f"{100 * run['accuracy']:.1f} %",
@@ -22,4 +20,4 @@ def quality():
                 f"{run['train_seconds'] / 60:.0f} min",
             ]
         )
-    return ["model", "states", "parameters", "nats", "accuracy", "nats while training", "training"], rows
+    return ["model", "parameters", "nats", "accuracy", "nats while training", "training"], rows
