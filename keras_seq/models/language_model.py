@@ -59,6 +59,10 @@ class LanguageModel(keras.Model):
         """`keras.Model.evaluate`, of ids: the loss is in nats per token."""
         return super().evaluate(_ids(x), y, callbacks=self._with_reset(callbacks), **kwargs)
 
+    def predict(self, x, **kwargs):
+        """`keras.Model.predict`, of ids: logits."""
+        return super().predict(_ids(x), **kwargs)
+
     def _with_reset(self, callbacks):
         """Callbacks, and, where states go on from batch to batch, the one that begins anew."""
         if self.network.lanes is None or isinstance(callbacks, keras.callbacks.CallbackList):  # that of `fit`, complete
@@ -169,6 +173,7 @@ def _ids(x):
     if isinstance(x, str) or (x is not None and not hasattr(x, "element_spec") and are_strings(x)):
         raise InputError(
             "A language model trains on windows of ids, got strings: give "
-            "ks.data.stream_dataset(ks.data.token_stream(text, model.tokenizer), length=100, batch_size=32)."
+            "ks.data.stream_dataset(ks.data.token_stream(text, model.tokenizer), length=100, batch_size=32). "
+            "`generate` takes strings."
         )
     return x

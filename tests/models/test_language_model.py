@@ -203,6 +203,8 @@ def test_bad_input(tmp_path):
     for given in ("abc", ["abc"]):
         with pytest.raises(InputError, match=r"trains on windows of ids, got strings"):
             model.fit(given)
+        with pytest.raises(InputError, match=r"`generate` takes strings"):
+            model.predict(given)
     with pytest.raises(InputError, match="must come in a list, got the single text 'abc'"):
         model.generate("abc")
     with pytest.raises(InputError, match="must be a list of strings, got ndarray"):
