@@ -42,7 +42,10 @@ def predict_with(directory, form=None, out=None, **given):
 def _options_of(kind, directory, given):
     """The options that belong to a kind of model, or an error for one that was given and does not."""
     if not any(kind in kinds for kinds, _ in _OPTIONS.values()):
-        raise InputError(f"Folder {str(directory)!r} holds a model of kind {kind!r}, which is not for `predict`.")
+        raise InputError(
+            f"Folder {str(directory)!r} holds a model of kind {kind!r}, which is not for `predict`: load it by "
+            "ks.saving.load, and call its own methods."
+        )
     own = {"data": given["data"]}
     for models, (kinds, names) in _OPTIONS.items():
         for name in names:

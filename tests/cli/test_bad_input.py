@@ -99,3 +99,13 @@ def test_in_a_process_of_its_own_and_without_the_extra(tmp_path):
         assert "keras_seq[cli]" in done.stderr
         assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kind_of_model_that_it_does_not_know(keras_seq, tmp_path):
+    (tmp_path / "saved_model").mkdir()
+    for name in ("model.keras", "saved_model/saved_model.pb"):
+        (tmp_path / name).touch()
+    (tmp_path / "card.json").write_text('{"kind": "language"}')
+    done = keras_seq("predict", tmp_path, "ROMEO:")
+    assert done.code == 2
+    assert re.search(r"\AError: .*kind 'language', which is not for `predict`: load it by ks\.saving\.load", done.err)
