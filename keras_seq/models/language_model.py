@@ -60,7 +60,7 @@ class LanguageModel(keras.Model):
         return super().evaluate(_ids(x), y, callbacks=self._with_reset(callbacks), **kwargs)
 
     def predict(self, x, **kwargs):
-        """`keras.Model.predict`, of ids: logits."""
+        """`keras.Model.predict`, of ids: logits. In lanes it goes on from where the call before has ended."""
         return super().predict(_ids(x), **kwargs)
 
     def _with_reset(self, callbacks):
@@ -98,15 +98,16 @@ class LanguageModel(keras.Model):
         prompts = checked_texts(prompts, "prompts") if len(prompts) else []
         natural_number("max_length", max_length)
         size, how = positive_integer("batch_size", batch_size), (max_length, temperature, top_k, top_p)
+        shape = (max(1, max_length), len(prompts))  # for all at once: what a prompt gets does not depend on its batch
+        numbers = np.asarray(keras.random.randint(shape, 0, FINENESS, dtype="int32", seed=seed))
         texts = []
         for start in range(0, len(prompts), size):
-            rows = self.tokenizer.uncut(prompts[start : start + size])
+            part = slice(start, start + size)
+            rows = self.tokenizer.uncut(prompts[part])
             width = -(-max(1, int(rows.bounding_shape()[1])) // EDGE) * EDGE
             ids = rows.to_tensor(PADDING, (None, width)).numpy()
-            shape = (max(1, max_length), len(ids))
-            numbers = np.asarray(keras.random.randint(shape, 0, FINENESS, dtype="int32", seed=seed))
-            found = self._programs.run(_written, (ids, numbers), how)
-            tokens, lengths, scores = (np.asarray(part) for part in found)
+            found = self._programs.run(_written, (ids, numbers[:, part]), how)
+            tokens, lengths, scores = map(np.asarray, found)
             if not np.isfinite(scores).all():
                 raise ValueError(f"Model {self.name!r} says nothing that has a probability: are its weights NaN?")
             written = joined(rows, tokens, lengths)

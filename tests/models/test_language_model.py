@@ -79,6 +79,9 @@ def test_the_seed_decides_what_is_drawn():
     texts = [model.generate(["ab", "ab"], max_length=30, seed=seed) for seed in (1, 1, 2, None, None)]
     assert texts[0] == texts[1]
     assert len({text for two in texts[1:] for text in two}) == 8
+    assert [model.generate(["ab"] * 5, 30, seed=1, batch_size=size) for size in (1, 3)] == [
+        model.generate(["ab"] * 5, 30, seed=1)
+    ] * 2
     generator = keras.random.SeedGenerator(1)
     assert model.generate(["ab"], 30, seed=generator) != model.generate(["ab"], 30, seed=generator)
 
