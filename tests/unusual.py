@@ -59,6 +59,7 @@ UNUSUAL = {
     "split": "characters",
     "max_length": 11,
     "lowercase": False,
+    "keep_spaces": True,
     "rate": 0.15,
     "unknown_id": 5,
     "buckets": 97,

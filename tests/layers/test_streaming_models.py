@@ -177,7 +177,7 @@ def test_a_wrong_state_gets_a_message(rng):
 def test_the_lines_on_streams_run(tmp_path, monkeypatch):
     names = {}
     monkeypatch.chdir(tmp_path)
-    exec(block("stream_dataset"), names)
+    exec(block("ks.layers.streaming(model)"), names)
     whole = L.LSTM(64, return_sequences=True)
     x = names["series"][None, :90]
     whole(x)
