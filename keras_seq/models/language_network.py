@@ -70,6 +70,8 @@ class LanguageNetwork(keras.layers.Layer):
                 "Argument `encoder` must read forwards, step by step: a name, a cell, or a recurrent layer with "
                 f"go_backwards=False, got {type(self.encoder).__name__}."
             )
+        if getattr(self.encoder, "stateful", False) and self.lanes is None:
+            raise ValueError("Argument `encoder` is a stateful layer: give the rows of its batches as `lanes`, too.")
         if transformer and self.context is None:
             raise ValueError(
                 "Argument `context` must say how many tokens a transformer attends to when it writes: give the length "

@@ -191,6 +191,7 @@ def test_bad_input(tmp_path):
     for arguments, match in (
         ({"encoder": backwards}, "`encoder` must read forwards"),
         ({"encoder": ks.layers.Bidirectional(ks.layers.GRU(3))}, "`encoder` must read forwards"),
+        ({"encoder": ks.layers.GRU(3, stateful=True)}, "`encoder` is a stateful layer: .* as `lanes`"),
         ({"encoder": "transformer"}, "`context` must say how many tokens"),
         ({"encoder": "transformer", "context": 8, "lanes": 2}, "`lanes` is for a recurrent encoder"),
         ({"context": 8}, "`context` is for a transformer"),
